@@ -1,0 +1,193 @@
+# restante - `make serve` runs it, `make check` proves it. `make help` lists the rest.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+SAN     ?=
+CC      ?= gcc
+DATA    ?= data
+
+# One folder of objects a profile, so that sanitizer builds do not disturb the others.
+comma   := ,
+PROFILE := $(if $(SAN),san-$(subst $(comma),-,$(SAN)),release)
+BUILD   ?= build/$(PROFILE)
+
+# ---- packages -------------------------------------------------------------------------------
+DEPS_BUILD := gcc libc6-dev pkg-config libmicrohttpd-dev librocksdb-dev libsodium-dev nettle-dev \
+              libucl-dev libjansson-dev libgnutls28-dev libsystemd-dev uthash-dev
+DEPS_CHECK := $(DEPS_BUILD) libcmocka-dev curl age nginx-light openssl mandoc systemd
+DEPS_BENCH := $(DEPS_CHECK) wrk
+DEPS_LINT  := clang-format cppcheck
+DEPS_FUZZ  := clang-14 libclang-rt-14-dev
+
+# ---- flags ----------------------------------------------------------------------------------
+PKGS     := libmicrohttpd libsodium nettle jansson gnutls libsystemd
+OPT      := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=$(SAN),-O2)
+HARDEN   := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE \
+            $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+            -Wpointer-arith -Wformat=2 -Wvla -Werror
+CPPFLAGS := -D_GNU_SOURCE -Iinclude -Isrc -I.
+CFLAGS   := -std=c11 -g $(OPT) $(HARDEN) $(WARN) -pthread
+LDFLAGS  := -pie -Wl,-z,relro,-z,now -pthread $(if $(SAN),-fsanitize=$(SAN))
+LIBS     := -lmicrohttpd -lrocksdb -lsodium -lnettle -lucl -ljansson -lgnutls -lsystemd
+
+# ---- sources, by room ------------------------------------------------------------------------
+BASE    := src/base/err.c src/base/text.c src/base/num.c src/base/clock.c src/base/log.c \
+           src/base/digest.c
+WIRE    := src/wire/token.c src/wire/range.c src/wire/digest_header.c src/wire/etag.c \
+           src/wire/query.c
+STORAGE := storage/chunk.c storage/store.c storage/scrub.c storage/memory/memory.c \
+           storage/rocksdb/rocksdb.c storage/rocksdb/record.c storage/rocksdb/writer.c
+FAULTY  := storage/faulty/faulty.c
+SERVER  := src/server/settings.c src/server/keys.c src/server/metrics.c src/server/workers.c \
+           src/server/cache.c src/server/media.c src/server/params.c src/server/session.c \
+           src/server/problem.c src/server/fetch.c src/server/health.c src/server/cors.c \
+           src/server/dialect/put.c src/server/expiry.c src/server/route.c src/server/guard.c \
+           src/server/listen.c src/server/tls.c src/server/http.c src/server/linger.c
+
+TESTLIB := tests/lib/client.c tests/lib/server.c
+UNIT    := test_text test_num test_clock test_log test_digest test_token test_range \
+           test_digest_header test_etag test_query test_settings test_keys test_cache \
+           test_workers test_guard test_route
+ENGINE  := test_engine test_scrub test_rocksdb
+PROTO   := test_put test_fetch test_head test_library test_limits test_faults test_stop test_tls \
+           test_nginx
+FUZZ    := fuzz_token fuzz_range fuzz_digest_header fuzz_params fuzz_config
+
+objs = $(patsubst %.c,$(BUILD)/%.o,$(1))
+
+# ---- what people type -------------------------------------------------------------------------
+.PHONY: all serve check check-unit check-engine check-proto bench crash fuzz lint format docs \
+        install clean help deps deps-check deps-bench deps-lint deps-fuzz
+.DEFAULT_GOAL := all
+
+all: build/restanted
+
+help:
+	@sed -n 's/^#> //p' Makefile
+
+#> make serve         install what is missing, build, serve on 127.0.0.1:8080 (data in ./data)
+serve: deps
+	@$(MAKE) --no-print-directory all
+	@conf/serve-hint
+	@exec build/restanted --data-dir $(DATA)
+
+#> make check         install what the tests need, build, run every test (SAN=address,undefined or SAN=thread)
+check: deps-check
+	@$(MAKE) --no-print-directory check-run
+
+#> make bench         figures beside nginx, written to build/bench/ (see doc/benchmarks.md)
+bench: deps-bench
+	@$(MAKE) --no-print-directory all
+	tests/bench/run
+
+#> make crash         kill -9 campaign, ROUNDS=2000
+crash: deps-check
+	@$(MAKE) --no-print-directory $(BUILD)/tests/crash/crash build/restanted
+	$(BUILD)/tests/crash/crash $(or $(ROUNDS),2000)
+
+#> make fuzz          each fuzz target with libFuzzer for SECONDS=60
+fuzz: deps-fuzz
+	@$(MAKE) --no-print-directory fuzz-run
+
+#> make lint          clang-format and cppcheck
+#> make format        lay the sources out
+#> make docs          print conf/restante.conf and the settings of restante.conf(5) from the table
+#> make install       DESTDIR= PREFIX=/usr/local
+#> make clean
+
+# ---- packages: asks apt only for what is missing ------------------------------------------------
+deps:       ; @conf/deps $(DEPS_BUILD)
+deps-check: ; @conf/deps $(DEPS_CHECK)
+deps-bench: ; @conf/deps $(DEPS_BENCH)
+deps-lint:  ; @conf/deps $(DEPS_LINT)
+deps-fuzz:  ; @conf/deps $(DEPS_BUILD) $(DEPS_FUZZ)
+
+# ---- programs -----------------------------------------------------------------------------------
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/libbase.a:    $(call objs,$(BASE))
+$(BUILD)/libwire.a:    $(call objs,$(WIRE))
+$(BUILD)/libstorage.a: $(call objs,$(STORAGE))
+$(BUILD)/libserver.a:  $(call objs,$(SERVER))
+$(BUILD)/libtest.a:    $(call objs,$(TESTLIB))
+$(BUILD)/%.a:
+	@rm -f $@
+	ar rcs $@ $^
+
+ARCHIVES := $(BUILD)/libserver.a $(BUILD)/libstorage.a $(BUILD)/libwire.a $(BUILD)/libbase.a
+FAULTY_O := $(call objs,$(FAULTY))
+
+# The only difference between the two programs: which engines they know.
+$(BUILD)/restanted: $(call objs,src/server/main.c storage/engines.c) $(ARCHIVES)
+	$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
+$(BUILD)/restanted-faulty: $(call objs,src/server/main.c tests/lib/engines.c) $(FAULTY_O) $(ARCHIVES)
+	$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
+ifneq ($(BUILD),build)
+build/restanted: $(BUILD)/restanted
+	@mkdir -p build
+	ln -sf $(patsubst build/%,%,$(BUILD))/restanted $@
+endif
+
+# ---- tests --------------------------------------------------------------------------------------
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(ARCHIVES) $(call objs,storage/engines.c)
+	$(CC) $(LDFLAGS) $(filter %.o,$^) $(ARCHIVES) $(LIBS) -lcmocka -o $@
+$(BUILD)/tests/engine/%: $(BUILD)/tests/engine/%.o $(FAULTY_O) $(BUILD)/libstorage.a $(BUILD)/libbase.a $(call objs,tests/lib/engines.c)
+	$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka -o $@
+$(BUILD)/tests/proto/%: $(BUILD)/tests/proto/%.o $(BUILD)/libtest.a $(BUILD)/libwire.a $(BUILD)/libbase.a
+	$(CC) $(LDFLAGS) $^ -lsodium -lnettle -lcmocka -lgnutls -o $@
+$(BUILD)/tests/crash/%: $(BUILD)/tests/crash/%.o $(BUILD)/libtest.a $(BUILD)/libwire.a $(BUILD)/libbase.a
+	$(CC) $(LDFLAGS) $^ -lsodium -lnettle -o $@
+
+TESTS_UNIT   := $(UNIT:%=$(BUILD)/tests/unit/%)
+TESTS_ENGINE := $(ENGINE:%=$(BUILD)/tests/engine/%)
+TESTS_PROTO  := $(PROTO:%=$(BUILD)/tests/proto/%)
+.SECONDARY: $(call objs,$(UNIT:%=tests/unit/%.c) $(ENGINE:%=tests/engine/%.c) $(PROTO:%=tests/proto/%.c))
+
+export BUILD SAN
+.PHONY: check-run check-build
+check-build: build/restanted $(BUILD)/restanted $(BUILD)/restanted-faulty $(TESTS_UNIT) $(TESTS_ENGINE) $(TESTS_PROTO)
+# A sanitizer build runs the suites that are about our own memory and threads.
+check-run: check-build $(if $(SAN),,$(BUILD)/tests/crash/crash $(FUZZ:%=$(BUILD)/tests/fuzz/%))
+	@tests/run $(TESTS_UNIT) $(TESTS_ENGINE) $(TESTS_PROTO) \
+	    $(if $(SAN),,tests/house tests/examples tests/crash/slice tests/fuzz/slice)
+
+check-unit:   $(TESTS_UNIT)   ; @tests/run $^
+check-engine: $(TESTS_ENGINE) ; @tests/run $^
+check-proto:  build/restanted $(BUILD)/restanted $(BUILD)/restanted-faulty $(TESTS_PROTO) ; @tests/run $(TESTS_PROTO)
+
+# Replays files through a target (in `make check`, with gcc) ...
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(ARCHIVES) $(call objs,storage/engines.c)
+	$(CC) $(LDFLAGS) $(filter %.o,$^) $(ARCHIVES) $(LIBS) -o $@
+# ... and the same target under libFuzzer.
+build/fuzz/%: tests/fuzz/%.c $(BASE) $(WIRE) $(STORAGE) $(SERVER) storage/engines.c
+	@mkdir -p $(@D)
+	clang-14 $(CPPFLAGS) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -pthread $^ $(LIBS) -o $@
+.PHONY: fuzz-run
+fuzz-run: $(FUZZ:%=build/fuzz/%)
+	@set -e; for t in $(FUZZ); do mkdir -p build/fuzz/corpus/$$t tests/fuzz/corpus/$$t; \
+	    echo "== $$t"; build/fuzz/$$t -max_total_time=$(or $(SECONDS_EACH),60) -print_final_stats=0 \
+	    -verbosity=0 build/fuzz/corpus/$$t tests/fuzz/corpus/$$t; done
+
+# ---- habits -------------------------------------------------------------------------------------
+C_FILES = $(shell git ls-files '*.c' '*.h')
+lint: deps-lint
+	clang-format --dry-run -Werror $(C_FILES)
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+	    --suppress=missingIncludeSystem --error-exitcode=1 -D_GNU_SOURCE -Iinclude -Isrc -I. src storage
+format:
+	clang-format -i $(C_FILES)
+docs: $(BUILD)/restanted
+	conf/print-docs $(BUILD)/restanted
+
+install: all
+	install -D -m 755 $(BUILD)/restanted $(DESTDIR)$(PREFIX)/sbin/restanted
+	install -D -m 644 conf/restante.conf $(DESTDIR)$(PREFIX)/share/doc/restante/restante.conf
+	install -D -m 644 doc/restanted.8 $(DESTDIR)$(PREFIX)/share/man/man8/restanted.8
+	install -D -m 644 doc/restante.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/restante.conf.5
+clean:
+	rm -rf build
+
+-include $(shell find build -name '*.d' 2>/dev/null)

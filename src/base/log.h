@@ -1,0 +1,24 @@
+/* log - key=value lines on standard error or wherever main says, one event a line. Never carries
+ * addresses, tokens, keys, upload ids or file names. Any thread; lines do not interleave. */
+#ifndef RESTANTE_BASE_LOG_H
+#define RESTANTE_BASE_LOG_H
+
+enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
+
+/* Where lines go: `line` ends without a newline and is borrowed. Called under the log's lock. */
+typedef void log_sink(void *ctx, const char *line);
+
+/* Sets the lowest level written and the sink; NULL is standard error. Call before other threads
+ * start. Without a call: info to standard error. */
+void log_setup(enum log_level lowest, log_sink *sink, void *ctx);
+
+/* Writes `time=… level=… ` and the rest, which the caller words as key=value pairs. Control
+ * characters become '?'; a line is cut at 500 bytes. */
+void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#define log_debug(...) log_write(LOG_LEVEL_DEBUG, __VA_ARGS__)
+#define log_info(...) log_write(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_warn(...) log_write(LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
+
+#endif

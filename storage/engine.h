@@ -1,0 +1,47 @@
+/* engine - what a storage engine fills in. Only store.c calls through it, so arguments are checked,
+ * calls counted and gaps filled in once, for every engine. Promises, errors and threads are those
+ * of store.h; the words here say what differs.
+ *
+ * An engine needs to be able to do no more than this, so that object stores can be engines: atomic
+ * per upload, no transaction over several but "finish", no local paths, bytes by offset. */
+#ifndef RESTANTE_STORAGE_ENGINE_H
+#define RESTANTE_STORAGE_ENGINE_H
+
+#include "storage/store.h"
+
+struct engine {
+	const char *name; /* as written in restante.conf */
+
+	enum err_code (*open)(void **self, const struct store_options *opt, struct err *e);
+	void (*close)(void *self); /* frees self */
+
+	/* fresh: rec is the upload to be; else it is what lookup just returned, unfinished. rec is
+	 * borrowed for the call. *w is the engine's own writer. */
+	enum err_code (*write_open)(void *self, const struct upload *rec, bool fresh,
+				    uint64_t expect, void **w, struct err *e);
+	/* data is not empty, does not cross the grid, and continues at the end */
+	enum err_code (*stage)(void *self, void *w, struct bytes data, struct err *e);
+	/* *deduplicated says whether the blob was there; *rec as in store.h, NULL if not asked */
+	enum err_code (*commit)(void *self, void *w, const struct commit *c, bool *deduplicated,
+				struct upload **rec, struct err *e);
+	void (*write_close)(void *self, void *w);
+
+	enum err_code (*lookup)(void *self, const struct upload_id *id, struct upload **out,
+				struct err *e);
+	enum err_code (*read)(void *self, const struct extent *x, uint64_t at, struct chunk **out,
+			      struct err *e);
+	enum err_code (*drop)(void *self, const struct upload_id *id, struct err *e);
+	enum err_code (*due)(void *self, int64_t now, struct upload_id *ids, size_t max,
+			     size_t *count, struct err *e);
+	enum err_code (*next_blob)(void *self, const struct digest *after, struct blob *out,
+				   struct err *e);
+	uint64_t (*bytes_on_disk)(void *self); /* NULL: 0 */
+};
+
+extern const struct engine engine_rocksdb, engine_memory, engine_faulty;
+
+/* The engines a program knows, ended by NULL. storage/engines.c for the server; tests link their
+ * own list, which has the faulty one too. */
+extern const struct engine *const engines[];
+
+#endif

@@ -1,0 +1,3 @@
+#include "storage/engine.h"
+
+const struct engine *const engines[] = { &engine_rocksdb, &engine_memory, NULL };

@@ -1,0 +1,156 @@
+/* store - what the server calls to keep uploads and blobs. Which engine keeps them is chosen at
+ * store_open(); nothing above this header knows.
+ *
+ * Words: an upload is what a client creates and appends to; a blob is content, addressed by its
+ * SHA-256; a finished upload holds a blob, and a blob goes with the last upload that holds it.
+ *
+ * Threads: any thread may call, several at once, except that a writer belongs to one thread at a
+ * time and an upload has at most one writer at a time (the caller sees to that). Calls may wait
+ * for a disk: never call from an event loop. */
+#ifndef RESTANTE_STORAGE_STORE_H
+#define RESTANTE_STORAGE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/digest.h"
+#include "base/err.h"
+#include "base/ids.h"
+#include "storage/chunk.h"
+
+#define STORE_FORMAT 1            /* of what is on disk; a store with a larger one is refused */
+#define STORE_META_MAX 4096       /* bytes of client metadata an upload may carry */
+#define UPLOAD_LENGTH_UNKNOWN UINT64_MAX
+
+struct store;
+struct writer;
+
+struct store_options {
+	const char *dir;              /* folder of the store, made if missing; memory ignores it */
+	uint64_t segment_threshold;   /* appends expected to be at least this long go as segments */
+	uint64_t segment_size;        /* bytes in a segment */
+	uint64_t write_buffer;        /* bytes the engine may gather in memory before it flushes */
+	const char *faults;           /* faulty only: its schedule, NULL for none */
+};
+
+/* A run of bytes somewhere in the engine: only the engine reads locator and place. start is an
+ * offset in the locator's own space, in which chunks lie on the CHUNK_MAX grid. */
+struct extent {
+	uint64_t locator;
+	uint64_t start;
+	uint64_t length;
+	uint32_t place;
+};
+
+/* The record of an upload. Made by store_lookup(), immutable, freed with upload_free(). */
+struct upload {
+	struct upload_id id;
+	bool finished;
+	uint64_t offset;              /* durable bytes; of a finished one its size */
+	uint64_t length;              /* or UPLOAD_LENGTH_UNKNOWN */
+	int64_t created_s, expires_s; /* Unix time */
+	uint8_t kind;                 /* the server's own numbering */
+	uint16_t recipients;
+	struct midstate midstate;     /* of an unfinished one: of the bytes before offset */
+	struct digest digest;         /* of a finished one */
+	struct bytes meta;            /* what the client said of it, at most STORE_META_MAX */
+	size_t extent_count;          /* where the bytes before offset lie, in order, gapless */
+	const struct extent *extents;
+};
+
+/* What a commit changes besides adding bytes. */
+struct commit {
+	struct bytes tail;            /* last bytes, behind the staged ones; at most CHUNK_MAX and
+	                               * not across the grid; may be empty */
+	const struct midstate *midstate; /* over all bytes up to and with tail; NULL when finishing */
+	const struct digest *digest;  /* NULL: the upload stays open. Else it is finished with this
+	                               * digest, which the caller has computed over all its bytes */
+	uint64_t length;              /* as in the record, from now on */
+	int64_t expires_s;
+};
+
+/* Opens a store by the name of its engine ("rocksdb", "memory", …). Leftovers of a crash are found
+ * and removed. ERR_NOTFOUND: no such engine. ERR_BUSY: the folder is in use. ERR_FORMAT: written
+ * by a newer version. ERR_IO. */
+enum err_code store_open(struct store **out, const char *engine, const struct store_options *opt,
+			 struct err *e);
+
+/* Everything acknowledged stays. NULL is fine. No writer may be left. */
+void store_close(struct store *s);
+
+/* Starts writing a new upload: `rec` gives id, length, created_s, expires_s, kind, recipients and
+ * meta (borrowed until the call returns); offset must be 0. Nothing is durable, and lookup does
+ * not find it, before the first commit. `expect` is how many bytes this writer is likely to get
+ * (0: unknown) and steers how they are laid down. ERR_EXISTS is found at the first commit. */
+enum err_code store_create(struct store *s, const struct upload *rec, uint64_t expect,
+			   struct writer **out, struct err *e);
+
+/* Starts writing at the end of an unfinished upload; `offset` is where the caller believes the end
+ * is: ERR_OFFSET if it is not. ERR_NOTFOUND. ERR_EXISTS: finished already. */
+enum err_code store_append(struct store *s, const struct upload_id *id, uint64_t offset,
+			   uint64_t expect, struct writer **out, struct err *e);
+
+/* Lays down the next bytes: at most CHUNK_MAX of them and not across the grid of upload offsets.
+ * They do not count, and nobody sees them, before a commit; a crash or writer_close() takes them
+ * back. After an error only writer_close() may follow. ERR_FULL, ERR_IO, ERR_NOMEM. */
+enum err_code writer_stage(struct writer *w, struct bytes data, struct err *e);
+
+/* Makes everything staged, the tail, and the record durable together; after a crash all of it is
+ * there or none. When it finishes the upload and a blob of that digest is there already, the
+ * upload holds that one, and the bytes written here are given back. *rec (unless NULL) is the
+ * record as it now is, the caller's to free. May be called again for more bytes unless finished.
+ * ERR_EXISTS: an upload of that id is there. ERR_FULL, ERR_IO, ERR_NOMEM: nothing has changed,
+ * only writer_close() may follow. */
+enum err_code writer_commit(struct writer *w, const struct commit *c, struct upload **rec,
+			    struct err *e);
+
+/* Offset up to which bytes are durable. */
+uint64_t writer_durable(const struct writer *w);
+
+/* Ends a writer; what is not committed is given back. NULL is fine. */
+void writer_close(struct writer *w);
+
+/* The record of an upload as it is now; the caller's to free. ERR_NOTFOUND. Expiry is not looked
+ * at. */
+enum err_code store_lookup(struct store *s, const struct upload_id *id, struct upload **out,
+			   struct err *e);
+void upload_free(struct upload *u);  /* NULL is fine */
+
+/* The stored bytes at `start` of an extent's locator: a chunk, the caller's reference, that begins
+ * there and ends no later than the grid or extent does; it may be shorter, but not empty. `at`
+ * lies within the extent. ERR_NOTFOUND: dropped meanwhile. ERR_DAMAGED: a checksum fails. */
+enum err_code store_read(struct store *s, const struct extent *x, uint64_t at, struct chunk **out,
+			 struct err *e);
+
+/* Removes an upload, and its blob if no other upload holds it; space is given back soon. Durable.
+ * ERR_NOTFOUND. Runs against readers safely: their chunks stay, later reads fail NOTFOUND. */
+enum err_code store_drop(struct store *s, const struct upload_id *id, struct err *e);
+
+/* Up to max ids of uploads whose expires_s <= now, the most overdue first; *count says how many. */
+enum err_code store_due(struct store *s, int64_t now, struct upload_id *ids, size_t max,
+			size_t *count, struct err *e);
+
+/* A blob as scrub sees it. */
+struct blob {
+	struct digest digest;
+	uint64_t size;
+	size_t extent_count;
+	struct extent *extents;       /* free(), by whoever got it */
+};
+
+/* The first blob whose digest is larger than *after (NULL: the first). ERR_NOTFOUND: no more. */
+enum err_code store_next_blob(struct store *s, const struct digest *after, struct blob *out,
+			      struct err *e);
+
+/* Counted since store_open, except bytes_on_disk, which is asked of the engine. */
+struct store_stats {
+	uint64_t stages, commits, lookups, reads, drops, failures;
+	uint64_t bytes_staged, bytes_read;
+	uint64_t deduplicated;        /* finishes that met their blob already there */
+	uint64_t bytes_on_disk;
+};
+void store_stats(struct store *s, struct store_stats *out);
+
+#endif
