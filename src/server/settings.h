@@ -1,0 +1,94 @@
+/* settings - everything an operator can set, from one table: name, unit, default, range, help.
+ * conf/restante.conf, the settings section of restante.conf(5) and --help are printed from it.
+ *
+ * Loaded by main before other threads start, and again on SIGHUP; a struct settings is then only
+ * read. */
+#ifndef RESTANTE_SERVER_SETTINGS_H
+#define RESTANTE_SERVER_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+#define SETTINGS_LISTEN_MAX 16
+
+struct settings_listen {
+	char *address; /* "127.0.0.1:8080", "[::1]:8080"; port 0 lets the system choose */
+	bool tls;
+};
+
+/* Sizes are in bytes, times in seconds, strings are owned and never NULL ("" if unset). */
+struct settings {
+	struct settings_listen listen[SETTINGS_LISTEN_MAX];
+	size_t listen_count;
+	char *data_dir;
+	char *log_level;             /* debug, info, warn, error */
+
+	uint64_t http_loops;         /* 0: one a core */
+	uint64_t http_header_max;    /* bytes of a request's head */
+	uint64_t http_timeout;       /* a connection without any progress is closed */
+	uint64_t http_connections;   /* at once, in all */
+	uint64_t http_connections_per_address; /* 0: no limit */
+	uint64_t http_stop_grace;    /* how long SIGTERM waits for what runs */
+	char *http_cors_origin;      /* "*", one origin, or "" for none */
+	bool http_metrics;           /* /metrics on public listeners too */
+
+	char *tls_certificate;       /* PEM files */
+	char *tls_key;
+
+	uint64_t upload_max;         /* bytes of one upload */
+	uint64_t upload_memory;      /* for bytes on their way to the store */
+	uint64_t upload_min_free;    /* below this much free disk uploads are refused with 507 */
+	uint64_t upload_workers;     /* threads that hash and write */
+	uint64_t upload_ttl_photo, upload_ttl_video, upload_ttl_voice, upload_ttl_file;
+	uint64_t upload_ttl_max;     /* the longest retention; tokens are bounded by it */
+
+	uint64_t fetch_cache;        /* bytes of chunks kept in memory */
+	uint64_t fetch_memory;       /* beside the cache, for answers on their way */
+	uint64_t fetch_workers;      /* threads that read */
+	uint64_t fetch_records;      /* upload records kept in memory, a count */
+
+	char *store_engine;
+	uint64_t store_segment_threshold;
+	uint64_t store_segment_size;
+	uint64_t store_write_buffer;
+
+	char *admin_socket;          /* "": admin.sock in the data directory */
+
+	uint64_t expiry_interval;    /* seconds between sweeps; 0: none */
+};
+
+/* Fills *out with the defaults, then with the file (NULL: no file; an empty one is fine). On
+ * failure ERR_INVALID (why names file, line and setting, one problem a call to `complain`, all of
+ * them) or ERR_IO, and *out needs no settings_free. complain may be NULL. */
+enum err_code settings_load(struct settings *out, const char *path,
+			    void (*complain)(void *ctx, const char *text), void *ctx,
+			    struct err *e);
+
+/* The same from memory, for tests and fuzzing. */
+enum err_code settings_parse(struct settings *out, const char *text, size_t n,
+			     void (*complain)(void *ctx, const char *text), void *ctx,
+			     struct err *e);
+
+/* What flags on the command line do: replaces the listeners (the first call drops those of the
+ * file) or the data directory. ERR_INVALID, ERR_NOMEM. */
+enum err_code settings_add_listen(struct settings *s, const char *address, bool *replaced,
+				  struct err *e);
+enum err_code settings_set_data_dir(struct settings *s, const char *dir, struct err *e);
+
+/* Writes the names of settings that differ between the two and cannot change at run time to `out`,
+ * separated by spaces; the count of them. */
+size_t settings_fixed_changes(const struct settings *running, const struct settings *wanted,
+			      FILE *out);
+
+/* Print the table: as a commented config file, as mdoc for restante.conf(5), or as short lines for
+ * --help. */
+void settings_print_conf(FILE *f);
+void settings_print_mdoc(FILE *f);
+void settings_print_help(FILE *f);
+
+void settings_free(struct settings *s);
+
+#endif
