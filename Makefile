@@ -40,15 +40,17 @@ STORAGE := storage/chunk.c storage/store.c storage/scrub.c storage/memory/memory
            storage/rocksdb/rocksdb.c storage/rocksdb/record.c storage/rocksdb/writer.c
 FAULTY  := storage/faulty/faulty.c
 SERVER  := src/server/settings.c src/server/keys.c src/server/metrics.c src/server/workers.c \
-           src/server/cache.c src/server/media.c src/server/params.c src/server/session.c \
-           src/server/problem.c src/server/fetch.c src/server/health.c src/server/cors.c \
-           src/server/dialect/put.c src/server/expiry.c src/server/route.c src/server/guard.c \
-           src/server/listen.c src/server/tls.c src/server/http.c src/server/linger.c
+           src/server/reply.c src/server/cache.c src/server/media.c src/server/params.c \
+           src/server/session.c src/server/problem.c src/server/finished.c src/server/pages.c \
+           src/server/body.c src/server/fetch.c src/server/manage.c src/server/health.c \
+           src/server/cors.c src/server/dialect/put.c src/server/keeper.c src/server/route.c \
+           src/server/guard.c src/server/linger.c src/server/listen.c src/server/acceptor.c \
+           src/server/tls.c src/server/http.c src/server/run.c
 
 TESTLIB := tests/lib/client.c tests/lib/server.c
 UNIT    := test_text test_num test_clock test_log test_digest test_token test_range \
            test_digest_header test_etag test_query test_settings test_keys test_cache \
-           test_workers test_guard test_route
+           test_listen test_tls test_workers test_guard test_route test_params
 ENGINE  := test_engine test_scrub test_rocksdb
 PROTO   := test_put test_fetch test_head test_library test_limits test_faults test_stop test_tls \
            test_nginx

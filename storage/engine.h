@@ -38,6 +38,10 @@ struct engine {
 	uint64_t (*bytes_on_disk)(void *self); /* NULL: 0 */
 };
 
+/* A copy of a record with its metadata and extents, in one allocation as upload_free() expects of
+ * every record an engine hands out; NULL without memory. In store.c. */
+struct upload *upload_clone(const struct upload *u);
+
 extern const struct engine engine_rocksdb, engine_memory, engine_faulty;
 
 /* The engines a program knows, ended by NULL. storage/engines.c for the server; tests link their

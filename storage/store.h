@@ -101,8 +101,8 @@ enum err_code writer_stage(struct writer *w, struct bytes data, struct err *e);
  * there or none. When it finishes the upload and a blob of that digest is there already, the
  * upload holds that one, and the bytes written here are given back. *rec (unless NULL) is the
  * record as it now is, the caller's to free. May be called again for more bytes unless finished.
- * ERR_EXISTS: an upload of that id is there. ERR_FULL, ERR_IO, ERR_NOMEM: nothing has changed,
- * only writer_close() may follow. */
+ * ERR_EXISTS: an upload of that id is there. ERR_NOTFOUND: it was dropped meanwhile. ERR_FULL,
+ * ERR_IO, ERR_NOMEM: nothing has changed, only writer_close() may follow. */
 enum err_code writer_commit(struct writer *w, const struct commit *c, struct upload **rec,
 			    struct err *e);
 

@@ -15,10 +15,13 @@ struct listener {
 	char url[96];    /* "http://127.0.0.1:8080", with the port it really has */
 };
 
-/* Binds "ADDRESS:PORT" (IPv4, "[IPv6]", or "localhost"; no other names; port 0 to 65535) and
- * listens. IPv6 sockets are V6ONLY. SO_REUSEADDR; TCP_DEFER_ACCEPT, so that a connection is
- * accepted with its first bytes there. *out is the caller's to close. ERR_INVALID, ERR_BUSY
- * (address in use), ERR_IO. */
+/* Is this an "ADDRESS:PORT": IPv4, "[IPv6]", or "localhost"; no other names; port 0 to 65535?
+ * ERR_INVALID says what it is not. Any thread. */
+enum err_code listen_check(const char *address, struct err *e);
+
+/* Binds such an "ADDRESS:PORT" and listens. IPv6 sockets are V6ONLY. SO_REUSEADDR;
+ * TCP_DEFER_ACCEPT, so that a connection is accepted with its first bytes there. *out is the
+ * caller's to close. ERR_INVALID, ERR_BUSY (address in use), ERR_IO. */
 enum err_code listen_tcp(struct listener *out, const char *address, bool tls, struct err *e);
 
 /* Sockets handed over by systemd (sd_listen_fds(3)); a name starting with "tls" (FileDescriptorName=)
@@ -29,6 +32,9 @@ enum err_code listen_inherited(struct listener *out, size_t max, size_t *count, 
 /* Binds a Unix domain socket at path, mode 0600 from the first moment; a stale one of an earlier
  * run is replaced, one that answers is ERR_BUSY. Returns in *fd. ERR_INVALID: path too long. */
 enum err_code listen_unix(int *fd, const char *path, struct err *e);
+
+/* Whether only this machine can reach it. */
+bool listen_is_loopback(const struct listener *l);
 
 void listen_close(struct listener *l);
 

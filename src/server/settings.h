@@ -1,6 +1,9 @@
 /* settings - everything an operator can set, from one table: name, unit, default, range, help.
  * conf/restante.conf, the settings section of restante.conf(5) and --help are printed from it.
  *
+ * The files are UCL (nginx-like blocks, restante.conf(5) has the rules), read strictly: a name that
+ * nobody knows, a value that does not fit, or a setting given twice is an error with its line.
+ *
  * Loaded by main before other threads start, and again on SIGHUP; a struct settings is then only
  * read. */
 #ifndef RESTANTE_SERVER_SETTINGS_H
@@ -82,6 +85,10 @@ enum err_code settings_set_data_dir(struct settings *s, const char *dir, struct 
  * separated by spaces; the count of them. */
 size_t settings_fixed_changes(const struct settings *running, const struct settings *wanted,
 			      FILE *out);
+
+/* Puts the running values of what cannot change at run time into `wanted`, so that after a reload
+ * everyone sees what is in force. Listeners are left as they are. */
+void settings_keep_fixed(struct settings *wanted, const struct settings *running);
 
 /* Print the table: as a commented config file, as mdoc for restante.conf(5), or as short lines for
  * --help. */

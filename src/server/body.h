@@ -1,0 +1,57 @@
+/* body - what goes into an answer: the content or ranges of it, with the text that
+ * multipart/byteranges puts between them. Sent from pages in memory without a copy while it is
+ * short, in bounded blocks otherwise; never assembled whole. Loop thread, except body_load(). */
+#ifndef RESTANTE_SERVER_BODY_H
+#define RESTANTE_SERVER_BODY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "server/media.h"
+#include "server/pages.h"
+#include "server/reply.h"
+#include "wire/range.h"
+
+struct server;
+
+#define BODY_PARTS_MAX (2 * RANGE_MAX + 1)
+
+struct body {
+	struct server *server;
+	struct media *media; /* borrowed; outlives the body */
+	uint64_t size;       /* bytes of all parts */
+	size_t part_count;
+	struct body_part {
+		uint64_t at, length; /* in the body */
+		const char *text;    /* into texts, or NULL: content from `from` on */
+		uint64_t from;
+	} parts[BODY_PARTS_MAX];
+	char *texts;
+	struct page page;    /* the one at hand while streaming */
+};
+
+/* The whole content; one range of it; or several as multipart/byteranges (RFC 9110 section 14.6)
+ * with this boundary. False without memory. */
+void body_whole(struct body *b, struct server *s, struct media *m);
+void body_range(struct body *b, struct server *s, struct media *m, struct range r);
+bool body_ranges(struct body *b, struct server *s, struct media *m, const struct range *r,
+		 size_t count, const char *boundary);
+
+/* Whether the body is short enough to be sent from pages held in memory. */
+bool body_is_short(const struct body *b);
+
+/* Hangs all of a short body on the reply, if all its pages are in memory. False: some are not, or
+ * there are too many pieces. */
+bool body_attach(struct body *b, struct reply *r);
+
+/* Reads the pages that body_attach() misses and hangs them on the reply. For workers. */
+enum err_code body_load(struct body *b, struct reply *r, struct err *e);
+
+/* Copies up to max bytes at pos of the body, as long as they are in memory: 0 if the next are not,
+ * and *missing is then the content offset to load into b->page. */
+size_t body_copy(struct body *b, uint64_t pos, uint8_t *buf, size_t max, uint64_t *missing);
+
+void body_fini(struct body *b);
+
+#endif

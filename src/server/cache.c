@@ -1,0 +1,196 @@
+#include "server/cache.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <uthash.h>
+#include <utlist.h>
+
+#define SHARDS 8
+#define SEEN 4096 /* remembered keys of bulk chunks, a shard */
+/* What an entry costs beside its bytes, so that many tiny blobs are bounded too. */
+#define ENTRY_COST 256
+/* And what an answer costs that rides on it. */
+#define REPLY_COST 4096
+
+struct entry {
+	struct cache_key key;
+	struct chunk *chunk;
+	struct reply *reply;
+	int64_t reply_tag, reply_until_s;
+	struct entry *prev, *next; /* most recently used first */
+	UT_hash_handle hh;
+};
+
+struct shard {
+	pthread_mutex_t lock;
+	struct entry *table, *lru;
+	uint64_t bytes, chunks;
+	uint64_t seen[SEEN]; /* keys of bulk chunks turned away lately, by their hash */
+};
+
+struct cache {
+	uint64_t shard_capacity;
+	struct shard shards[SHARDS];
+};
+
+static uint64_t hash(struct cache_key key)
+{
+	uint64_t h = (key.locator * 0x9e3779b97f4a7c15u) ^ (key.offset * 0xc2b2ae3d27d4eb4fu);
+
+	return h ^ h >> 29;
+}
+
+static struct shard *shard_of(struct cache *c, struct cache_key key)
+{
+	return &c->shards[hash(key) % SHARDS];
+}
+
+enum err_code cache_new(struct cache **out, uint64_t capacity, struct err *e)
+{
+	struct cache *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return err_set(e, ERR_NOMEM, "cache");
+	c->shard_capacity = capacity / SHARDS;
+	for (int i = 0; i < SHARDS; i++)
+		pthread_mutex_init(&c->shards[i].lock, NULL);
+	*out = c;
+	return ERR_OK;
+}
+
+static void evict(struct shard *s, struct entry *x)
+{
+	HASH_DEL(s->table, x);
+	DL_DELETE(s->lru, x);
+	s->bytes -= x->chunk->cap + ENTRY_COST + (x->reply != NULL ? REPLY_COST : 0);
+	s->chunks--;
+	chunk_unref(x->chunk);
+	reply_unref(x->reply);
+	free(x);
+}
+
+void cache_free(struct cache *c)
+{
+	if (c == NULL)
+		return;
+	for (int i = 0; i < SHARDS; i++) {
+		while (c->shards[i].lru != NULL)
+			evict(&c->shards[i], c->shards[i].lru);
+		pthread_mutex_destroy(&c->shards[i].lock);
+	}
+	free(c);
+}
+
+static struct entry *find(struct shard *s, struct cache_key key)
+{
+	struct entry *x;
+
+	HASH_FIND(hh, s->table, &key, sizeof(key), x);
+	if (x != NULL && x != s->lru) {
+		DL_DELETE(s->lru, x);
+		DL_PREPEND(s->lru, x);
+	}
+	return x;
+}
+
+struct chunk *cache_get(struct cache *c, struct cache_key key)
+{
+	struct shard *s = shard_of(c, key);
+	struct chunk *found = NULL;
+	struct entry *x;
+
+	pthread_mutex_lock(&s->lock);
+	x = find(s, key);
+	if (x != NULL)
+		found = chunk_ref(x->chunk);
+	pthread_mutex_unlock(&s->lock);
+	return found;
+}
+
+/* A scan passes by once; what people come back for is seen twice. */
+static bool seen_before(struct shard *s, struct cache_key key)
+{
+	uint64_t h = hash(key);
+	uint64_t *slot = &s->seen[h / SHARDS % SEEN];
+	bool seen = *slot == h;
+
+	*slot = h;
+	return seen;
+}
+
+void cache_put(struct cache *c, struct cache_key key, struct chunk *chunk, bool bulk)
+{
+	struct shard *s = shard_of(c, key);
+	const uint64_t cost = chunk->cap + ENTRY_COST;
+	struct entry *x;
+
+	if (cost > c->shard_capacity)
+		return;
+	pthread_mutex_lock(&s->lock);
+	x = find(s, key);
+	if (x != NULL)
+		evict(s, x);
+	else if (bulk && !seen_before(s, key))
+		goto out;
+	x = calloc(1, sizeof(*x));
+	if (x == NULL)
+		goto out;
+	while (s->bytes + cost > c->shard_capacity)
+		evict(s, s->lru->prev); /* utlist: the head's prev is the tail */
+	x->key = key;
+	x->chunk = chunk_ref(chunk);
+	HASH_ADD(hh, s->table, key, sizeof(key), x);
+	DL_PREPEND(s->lru, x);
+	s->bytes += cost;
+	s->chunks++;
+out:
+	pthread_mutex_unlock(&s->lock);
+}
+
+struct reply *cache_reply(struct cache *c, struct cache_key key, int64_t tag, int64_t now_s)
+{
+	struct shard *s = shard_of(c, key);
+	struct reply *found = NULL;
+	struct entry *x;
+
+	pthread_mutex_lock(&s->lock);
+	x = find(s, key);
+	if (x != NULL && x->reply != NULL && x->reply_tag == tag && now_s < x->reply_until_s)
+		found = reply_ref(x->reply);
+	pthread_mutex_unlock(&s->lock);
+	return found;
+}
+
+void cache_attach(struct cache *c, struct cache_key key, struct reply *reply, int64_t tag,
+		  int64_t valid_until_s)
+{
+	struct shard *s = shard_of(c, key);
+	struct reply *old = NULL;
+	struct entry *x;
+
+	pthread_mutex_lock(&s->lock);
+	x = find(s, key);
+	if (x != NULL) {
+		old = x->reply;
+		if (old == NULL)
+			s->bytes += REPLY_COST;
+		x->reply = reply_ref(reply);
+		x->reply_tag = tag;
+		x->reply_until_s = valid_until_s;
+	}
+	pthread_mutex_unlock(&s->lock);
+	reply_unref(old);
+}
+
+void cache_stats(struct cache *c, struct cache_stats *out)
+{
+	*out = (struct cache_stats){ 0 };
+	for (int i = 0; i < SHARDS; i++) {
+		pthread_mutex_lock(&c->shards[i].lock);
+		out->bytes += c->shards[i].bytes;
+		out->chunks += c->shards[i].chunks;
+		pthread_mutex_unlock(&c->shards[i].lock);
+	}
+}

@@ -1,0 +1,920 @@
+/* The transport on libmicrohttpd 0.9.75 in external epoll mode. What the library does wrong, and
+ * what is done here about it, is told in doc/architecture.md ("Ten bugs"); the names B1 to B10
+ * in comments refer to that list. */
+#include "server/http.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <microhttpd.h>
+#include <utlist.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/acceptor.h"
+#include "server/guard.h"
+#include "server/linger.h"
+#include "server/metrics.h"
+#include "server/problem.h"
+#include "server/route.h"
+#include "server/server.h"
+#include "server/tls.h"
+
+/* Most connections ask for little: a small pool keeps parked ones cheap. Those that open with an
+ * upload get the size at which reading costs least. */
+#define POOL_SMALL ((size_t)12 << 10)
+#define POOL_LARGE ((size_t)64 << 10)
+/* A block of a streamed answer: what a slow reader costs. */
+#define STREAM_BLOCK ((uint64_t)64 << 10)
+/* A refused body this small is read to its end, so that the connection lives on. */
+#define DISCARD_MAX ((uint64_t)1 << 20)
+
+enum pool { SMALL, LARGE, TLS, OPERATOR, POOLS };
+
+struct conn { /* one TCP connection */
+	int fd;
+	bool busy; /* a request is under way */
+	struct conn *prev, *next;
+};
+
+struct arrival { /* accepted, on its way to a loop */
+	int fd;
+	enum pool pool;
+	socklen_t sa_len;
+	struct sockaddr_storage sa;
+	struct arrival *next;
+};
+
+struct loop {
+	struct http *http;
+	struct side { /* what a daemon's callbacks are given */
+		struct loop *loop;
+		enum pool pool;
+		struct MHD_Daemon *daemon;
+	} sides[POOLS];
+	int wake_fd;
+	pthread_t thread;
+	bool running;
+	struct conn *conns;      /* loop thread only */
+	atomic_size_t conn_count;
+	atomic_size_t waiting;   /* suspended requests */
+	unsigned quiet_turns;    /* without any, while cutting */
+	pthread_mutex_t lock;    /* arrivals */
+	struct arrival *arrivals;
+};
+
+struct http {
+	struct server *server;
+	struct acceptor *acceptor;
+	struct loop *loops;
+	size_t loop_count;
+	int admin_fd;
+	atomic_int phase; /* RUNNING, then DRAINING, then CUTTING */
+};
+enum { RUNNING, DRAINING, CUTTING };
+
+enum state { AT_HEAD, AT_BODY, AT_DONE, DISCARDING, LINGERING, ANSWERED, STATES };
+#define TO(s) (1u << (s))
+static const struct {
+	const char *name;
+	unsigned next;
+} states[STATES] = {
+	[AT_HEAD] = { "head", TO(AT_BODY) | TO(AT_DONE) | TO(DISCARDING) | TO(LINGERING) |
+				      TO(ANSWERED) },
+	[AT_BODY] = { "body", TO(AT_DONE) | TO(DISCARDING) | TO(LINGERING) },
+	[AT_DONE] = { "done", TO(ANSWERED) },
+	[DISCARDING] = { "discarding", TO(ANSWERED) }, /* answered after the body was thrown away */
+	[LINGERING] = { "lingering", 0 }, /* answered already; listening until the client stops */
+	[ANSWERED] = { "answered", 0 },
+};
+
+struct request {
+	struct side *side;
+	struct MHD_Connection *mc;
+	const struct handler *handler;
+	void *ctx;
+	struct reply *reply;
+	enum state state;
+	enum http_method method;
+	struct route_match route;
+	uint64_t body_length, body_seen;
+	struct lingering linger;
+	bool http11;
+	bool counted;
+	char target[]; /* as sent, query and all */
+};
+
+static void move(struct request *r, enum state next)
+{
+	assert(states[r->state].next & TO(next));
+	r->state = next;
+}
+
+/* ---- what handlers ask ---- */
+
+struct server *request_server(const struct request *r)
+{
+	return r->side->loop->http->server;
+}
+
+enum http_method request_method(const struct request *r)
+{
+	return r->method;
+}
+
+bool request_from_admin(const struct request *r)
+{
+	return r->side->pool == OPERATOR;
+}
+
+const char *request_param(const struct request *r, size_t *len)
+{
+	*len = r->route.param_len;
+	return r->route.param;
+}
+
+const char *request_query(const struct request *r)
+{
+	const char *q = strchr(r->target, '?');
+
+	return q == NULL ? NULL : q + 1;
+}
+
+struct header_search {
+	const char *name, *value;
+	size_t name_len, len;
+	unsigned found;
+};
+
+static enum MHD_Result match_header(void *cls, enum MHD_ValueKind kind, const char *name,
+				    size_t name_len, const char *value, size_t len)
+{
+	struct header_search *s = cls;
+
+	(void)kind;
+	if (name_len == s->name_len && strncasecmp(name, s->name, name_len) == 0) {
+		if (s->found++ == 0) {
+			s->value = value;
+			s->len = len;
+		}
+	}
+	return MHD_YES;
+}
+
+const char *request_header(const struct request *r, const char *name, size_t *len, bool *twice)
+{
+	struct header_search s = { .name = name, .name_len = strlen(name) };
+
+	(void)MHD_get_connection_values_n(r->mc, MHD_HEADER_KIND, match_header, &s);
+	if (twice != NULL)
+		*twice = s.found > 1;
+	if (s.found == 0)
+		return NULL;
+	while (s.len > 0 && strchr(" \t", s.value[s.len - 1]) != NULL)
+		s.len--;
+	while (s.len > 0 && strchr(" \t", s.value[0]) != NULL) {
+		s.value++;
+		s.len--;
+	}
+	*len = s.len;
+	return s.value == NULL ? "" : s.value;
+}
+
+uint64_t request_body_length(const struct request *r)
+{
+	return r->body_length;
+}
+
+void *request_ctx(const struct request *r)
+{
+	return r->ctx;
+}
+
+void request_set_ctx(struct request *r, void *ctx)
+{
+	r->ctx = ctx;
+}
+
+void request_reply(struct request *r, struct reply *reply)
+{
+	assert(r->reply == NULL);
+	r->reply = reply;
+}
+
+static void kick(struct loop *l)
+{
+	uint64_t one = 1;
+
+	(void)!write(l->wake_fd, &one, sizeof(one));
+}
+
+void request_wait(struct request *r)
+{
+	atomic_fetch_add(&r->side->loop->waiting, 1);
+	MHD_suspend_connection(r->mc);
+}
+
+void request_wake(struct request *r)
+{
+	struct loop *l = r->side->loop;
+
+	MHD_resume_connection(r->mc);
+	atomic_fetch_sub(&l->waiting, 1);
+	/* in external mode nothing else wakes the loop */
+	kick(l);
+}
+
+/* ---- answers ---- */
+
+static void native_free(void *native)
+{
+	MHD_destroy_response(native);
+}
+
+static ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max)
+{
+	struct reply *reply = cls;
+	ssize_t n = reply->read(reply->read_ctx, pos, (uint8_t *)buf, max);
+
+	return n == REPLY_READ_ERROR ? MHD_CONTENT_READER_END_WITH_ERROR : n;
+}
+
+static struct MHD_Response *native_body(struct reply *reply)
+{
+	switch (reply->kind) {
+	case REPLY_TEXT:
+		return MHD_create_response_from_buffer(reply->size, reply->text,
+						       MHD_RESPMEM_PERSISTENT);
+	case REPLY_PIECES:
+		/* B3, B4: never more pieces than the pool and the kernel take */
+		assert(reply->piece_count <= REPLY_PIECES_MAX);
+		return MHD_create_response_from_iovec((const struct MHD_IoVec *)reply->pieces,
+						      (unsigned)reply->piece_count, NULL, NULL);
+	case REPLY_STREAM:
+		return MHD_create_response_from_callback(
+			reply->size, reply->size < STREAM_BLOCK ? reply->size + 1 : STREAM_BLOCK,
+			stream_read, reply, NULL);
+	case REPLY_EMPTY:
+		break;
+	}
+	return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+}
+
+static struct MHD_Response *native_make(struct reply *reply, bool close)
+{
+	struct MHD_Response *m = native_body(reply);
+
+	if (m == NULL)
+		return NULL;
+	for (size_t i = 0; i < reply->header_count; i++)
+		(void)MHD_add_response_header(m, reply->headers[i].name, reply->headers[i].value);
+	if (close)
+		(void)MHD_add_response_header(m, "Connection", "close");
+	return m;
+}
+
+/* The native form is made once, and kept with the reply: a reply that answers many requests, maybe
+ * from several loops, is worth that. It refers to memory of the reply, of which every request
+ * keeps a reference until it is over. */
+static struct MHD_Response *native_of(struct reply *reply)
+{
+	struct MHD_Response *m = atomic_load(&reply->native);
+	void *none = NULL;
+
+	if (m != NULL)
+		return m;
+	m = native_make(reply, false);
+	if (m == NULL)
+		return NULL;
+	reply->native_free = native_free;
+	if (atomic_compare_exchange_strong(&reply->native, &none, m))
+		return m;
+	MHD_destroy_response(m);
+	return none;
+}
+
+static bool leaving(const struct request *r)
+{
+	return atomic_load_explicit(&r->side->loop->http->phase, memory_order_relaxed) != RUNNING;
+}
+
+static enum MHD_Result queue(struct request *r)
+{
+	struct MHD_Response *m = leaving(r) ? native_make(r->reply, true) : native_of(r->reply);
+	enum MHD_Result rc;
+
+	if (m == NULL)
+		return MHD_NO;
+	move(r, ANSWERED);
+	rc = MHD_queue_response(r->mc, (unsigned)r->reply->status, m);
+	if (m != atomic_load(&r->reply->native))
+		MHD_destroy_response(m);
+	return rc;
+}
+
+static int fd_of(struct request *r)
+{
+	return MHD_get_connection_info(r->mc, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
+static gnutls_session_t tls_of(struct request *r)
+{
+	return r->side->pool != TLS
+		       ? NULL
+		       : MHD_get_connection_info(r->mc, MHD_CONNECTION_INFO_GNUTLS_SESSION)
+				 ->tls_session;
+}
+
+static void set_timeout(struct request *r, unsigned seconds)
+{
+	(void)MHD_set_connection_option(r->mc, MHD_CONNECTION_OPTION_TIMEOUT, seconds);
+}
+
+static bool expects_continue(struct request *r)
+{
+	size_t n;
+	const char *v = request_header(r, "Expect", &n, NULL);
+
+	return v != NULL && n == 12 && strncasecmp(v, "100-continue", n) == 0 && r->http11;
+}
+
+/* An answer is there before the body is. Closing on a client that is still sending would cost it
+ * the answer (the kernel resets the connection), so the body is read and thrown away: a short one
+ * to its end, of a long one what comes in a short while. */
+static enum MHD_Result answer_early(struct request *r, bool body_begun)
+{
+	if (r->body_length == 0) {
+		move(r, AT_DONE); /* queued in the final call, which keeps the connection */
+		return MHD_YES;
+	}
+	if (!body_begun && expects_continue(r))
+		return queue(r); /* it waits for our word and sends nothing */
+	if (r->body_length != HTTP_LENGTH_UNKNOWN && r->body_length - r->body_seen <= DISCARD_MAX) {
+		move(r, DISCARDING);
+		return MHD_YES;
+	}
+	move(r, LINGERING);
+	if (!linger_start(&r->linger, r->reply, r->method == HTTP_HEAD,
+			  MHD_get_reason_phrase_for((unsigned)r->reply->status), fd_of(r),
+			  tls_of(r), clock_mono_ms()))
+		return MHD_NO;
+	set_timeout(r, LINGER_SECONDS);
+	return MHD_YES;
+}
+
+static enum MHD_Result refuse(struct request *r, int status, const char *detail)
+{
+	request_reply(r, problem_reply(request_server(r), status, NULL, detail));
+	return r->reply == NULL ? MHD_NO : answer_early(r, false);
+}
+
+/* ---- a request's way ---- */
+
+static enum MHD_Result show_guard(void *cls, enum MHD_ValueKind kind, const char *name,
+				  size_t name_len, const char *value, size_t value_len)
+{
+	(void)kind;
+	guard_header(cls, name, name_len, value == NULL ? "" : value, value_len);
+	return MHD_YES;
+}
+
+static int head_status(struct request *r, const char *version)
+{
+	const union MHD_ConnectionInfo *size =
+		MHD_get_connection_info(r->mc, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+	struct guard g = { 0 };
+
+	(void)MHD_get_connection_values_n(r->mc, MHD_HEADER_KIND, show_guard, &g);
+	return guard_verdict(&g, version, size == NULL ? 0 : size->header_size,
+			     server_settings(request_server(r))->http_header_max);
+}
+
+/* Of a head that the guard has let pass. */
+static uint64_t body_length(struct request *r)
+{
+	size_t n;
+	const char *v;
+	char digits[24] = { 0 };
+
+	if (request_header(r, "Transfer-Encoding", &n, NULL) != NULL)
+		return HTTP_LENGTH_UNKNOWN;
+	v = request_header(r, "Content-Length", &n, NULL);
+	if (v == NULL || n >= sizeof(digits))
+		return 0;
+	memcpy(digits, v, n);
+	return strtoull(digits, NULL, 10);
+}
+
+static enum MHD_Result refuse_method(struct request *r)
+{
+	char allow[ROUTE_ALLOW_SIZE];
+	struct reply *reply = problem_reply(request_server(r), 405, NULL,
+					    "This resource does not know that method.");
+
+	route_allow(allow, r->route.allow);
+	if (reply != NULL)
+		reply_header(reply, "Allow", allow);
+	request_reply(r, reply);
+	return reply == NULL ? MHD_NO : answer_early(r, false);
+}
+
+static enum MHD_Result first_look(struct request *r, const char *method, const char *version)
+{
+	const struct settings *s = server_settings(request_server(r));
+	size_t n;
+	int status;
+
+	r->http11 = strcmp(version, "HTTP/1.1") == 0;
+	/* until the head is known to be sound, the body's end is not known either */
+	r->body_length = HTTP_LENGTH_UNKNOWN;
+	status = head_status(r, version);
+	if (status != 0) {
+		request_reply(r, problem_reply(request_server(r), status, NULL, NULL));
+		/* queued in the first call: MHD closes, and nothing behind it is taken for a request */
+		return r->reply == NULL ? MHD_NO : queue(r);
+	}
+	r->body_length = body_length(r);
+	if (request_header(r, "Expect", &n, NULL) != NULL && r->http11 && !expects_continue(r))
+		return refuse(r, 417, "The only expectation met here is 100-continue.");
+	r->method = route_method(method);
+	r->route = route_find(r->method, r->target, request_from_admin(r), s->http_metrics);
+	if (r->method == HTTP_OTHER)
+		return refuse(r, 501, "No resource here knows that method.");
+	if (r->route.handler == NULL && r->route.allow != 0)
+		return refuse_method(r);
+	if (r->route.handler == NULL)
+		return refuse(r, 404, NULL);
+	r->handler = r->route.handler;
+	return MHD_YES;
+}
+
+static enum MHD_Result at_head(struct request *r)
+{
+	enum http_next next = r->handler->head != NULL ? r->handler->head(r) : HTTP_GO;
+
+	if (next == HTTP_WAIT)
+		return MHD_YES;
+	if (next == HTTP_CUT)
+		return MHD_NO;
+	if (r->reply != NULL)
+		return answer_early(r, false);
+	if (r->body_length == 0) {
+		move(r, AT_DONE);
+		return MHD_YES;
+	}
+	if (r->handler->body == NULL)
+		return refuse(r, 400, "This request takes no body.");
+	move(r, AT_BODY);
+	return MHD_YES;
+}
+
+/* B5: an end that arrives together with the last data is not seen in edge-triggered mode. */
+static bool client_left(struct request *r)
+{
+	char c;
+
+	if (r->side->pool == TLS || recv(fd_of(r), &c, 1, MSG_PEEK | MSG_DONTWAIT) != 0)
+		return false;
+	if (r->body_length != HTTP_LENGTH_UNKNOWN)
+		return r->body_seen < r->body_length;
+	/* The last chunk may be on its way through the parser: if not, time out soon. */
+	set_timeout(r, 1);
+	return false;
+}
+
+static enum MHD_Result at_body(struct request *r, const char *data, size_t *size)
+{
+	size_t left = *size;
+	enum http_next next;
+
+	if (r->state == AT_BODY) {
+		next = r->handler->body(r, (const uint8_t *)data, &left);
+		/* B9: data left over without a wait would spin */
+		assert(left == 0 || next != HTTP_GO);
+		r->body_seen += *size - left;
+		metric_add(METRIC_BYTES_RECEIVED, *size - left);
+		*size = left;
+		if (next == HTTP_CUT)
+			return MHD_NO;
+		if (next == HTTP_WAIT)
+			return MHD_YES;
+		if (r->reply != NULL && answer_early(r, true) != MHD_YES)
+			return MHD_NO;
+		return client_left(r) ? MHD_NO : MHD_YES;
+	}
+	r->body_seen += *size;
+	*size = 0;
+	if (r->state == LINGERING && linger_over(&r->linger, left, clock_mono_ms()))
+		return MHD_NO;
+	return client_left(r) ? MHD_NO : MHD_YES;
+}
+
+static enum MHD_Result at_end(struct request *r)
+{
+	enum http_next next;
+
+	if (r->state == LINGERING)
+		return MHD_NO; /* answered long ago */
+	if (r->state == AT_BODY)
+		move(r, AT_DONE);
+	if (r->reply == NULL) {
+		next = r->handler->done(r);
+		if (next == HTTP_WAIT)
+			return MHD_YES;
+		if (next == HTTP_CUT || r->reply == NULL)
+			return MHD_NO;
+	}
+	return queue(r);
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *mc, const char *url,
+				  const char *method, const char *version, const char *data,
+				  size_t *size, void **req)
+{
+	struct request *r = *req;
+
+	(void)cls;
+	(void)url;
+	if (r == NULL || atomic_load(&r->side->loop->http->phase) == CUTTING)
+		return MHD_NO;
+	if (!r->counted) {
+		r->counted = true;
+		r->mc = mc;
+		if (first_look(r, method, version) != MHD_YES)
+			return MHD_NO;
+		return r->handler != NULL ? at_head(r) : MHD_YES;
+	}
+	if (r->state == AT_HEAD)
+		return at_head(r); /* repeated after a wait */
+	return *size != 0 ? at_body(r, data, size) : at_end(r);
+}
+
+static struct conn *conn_of(struct MHD_Connection *mc)
+{
+	return MHD_get_connection_info(mc, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+/* The first that is heard of a request: its target, before MHD decodes it. */
+static void *on_target(void *cls, const char *uri, struct MHD_Connection *mc)
+{
+	size_t n = strlen(uri);
+	struct request *r = calloc(1, sizeof(*r) + n + 1);
+	struct conn *c = conn_of(mc);
+
+	if (c != NULL)
+		c->busy = true;
+	if (r == NULL)
+		return NULL;
+	r->side = cls;
+	r->mc = mc;
+	memcpy(r->target, uri, n + 1);
+	return r;
+}
+
+static size_t keep_escapes(void *cls, struct MHD_Connection *mc, char *s)
+{
+	(void)cls;
+	(void)mc;
+	return strlen(s);
+}
+
+static void on_completed(void *cls, struct MHD_Connection *mc, void **req,
+			 enum MHD_RequestTerminationCode how)
+{
+	struct request *r = *req;
+	struct conn *c = conn_of(mc);
+
+	(void)cls;
+	if (c != NULL)
+		c->busy = false;
+	if (r == NULL)
+		return;
+	*req = NULL;
+	if (r->ctx != NULL && r->handler->gone != NULL)
+		r->handler->gone(r);
+	if (r->reply != NULL) {
+		metric_status(r->reply->status);
+		if (how == MHD_REQUEST_TERMINATED_COMPLETED_OK && r->method != HTTP_HEAD)
+			metric_add(METRIC_BYTES_SENT, r->reply->size);
+	} else if (r->counted) {
+		metric_add(METRIC_REQUESTS_CUT, 1);
+	}
+	reply_unref(r->reply);
+	free(r);
+}
+
+static void on_connection(void *cls, struct MHD_Connection *mc, void **socket_context,
+			  enum MHD_ConnectionNotificationCode what)
+{
+	struct side *side = cls;
+	struct loop *l = side->loop;
+	struct conn *c = *socket_context;
+
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		c = calloc(1, sizeof(*c));
+		if (side->pool == OPERATOR)
+			atomic_fetch_add(&l->conn_count, 1);
+		if (c == NULL)
+			return; /* lives on, but does not hear of a stop before its timeout */
+		c->fd = MHD_get_connection_info(mc, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+		DL_APPEND(l->conns, c);
+		*socket_context = c;
+		return;
+	}
+	if (side->pool != OPERATOR)
+		acceptor_left(l->http->acceptor,
+			      MHD_get_connection_info(mc, MHD_CONNECTION_INFO_CLIENT_ADDRESS)
+				      ->client_addr);
+	atomic_fetch_sub(&l->conn_count, 1);
+	if (c != NULL)
+		DL_DELETE(l->conns, c);
+	free(c);
+	*socket_context = NULL;
+}
+
+static void on_library_log(void *cls, const char *fmt, va_list ap)
+{
+	char text[200];
+
+	(void)cls;
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	text[strcspn(text, "\r\n")] = '\0';
+	log_debug("event=transport text=\"%s\"", text);
+}
+
+/* ---- loops ---- */
+
+static void adopt(struct loop *l)
+{
+	struct arrival *a, *next;
+
+	pthread_mutex_lock(&l->lock);
+	a = l->arrivals;
+	l->arrivals = NULL;
+	pthread_mutex_unlock(&l->lock);
+	for (; a != NULL; a = next) {
+		next = a->next;
+		/* on failure MHD has closed the socket */
+		if (MHD_add_connection(l->sides[a->pool].daemon, a->fd, (struct sockaddr *)&a->sa,
+				       a->sa_len) != MHD_YES) {
+			acceptor_left(l->http->acceptor, (struct sockaddr *)&a->sa);
+			atomic_fetch_sub(&l->conn_count, 1);
+		}
+		free(a);
+	}
+}
+
+/* While draining, connections between two requests are shown the door; when cutting, all are. */
+static void dismiss(struct loop *l, int phase)
+{
+	struct conn *c;
+
+	DL_FOREACH(l->conns, c)
+		if (phase == CUTTING || !c->busy)
+			(void)shutdown(c->fd, phase == CUTTING ? SHUT_RDWR : SHUT_RD);
+}
+
+static int turn_timeout(struct loop *l)
+{
+	MHD_UNSIGNED_LONG_LONG t;
+	int ms = 1000;
+
+	for (int i = 0; i < POOLS; i++)
+		if (l->sides[i].daemon != NULL &&
+		    MHD_get_timeout(l->sides[i].daemon, &t) == MHD_YES && t < (unsigned)ms)
+			ms = (int)t;
+	return ms;
+}
+
+static bool turn_stop(struct loop *l)
+{
+	int phase = atomic_load(&l->http->phase);
+
+	if (phase == RUNNING)
+		return false;
+	dismiss(l, phase);
+	if (phase == DRAINING)
+		return atomic_load(&l->conn_count) == 0;
+	/* B7: a daemon stopped while a connection is suspended aborts the process. Whoever made a
+	 * request wait wakes it in the end; one more turn takes it out of its suspension. */
+	if (atomic_load(&l->waiting) != 0)
+		l->quiet_turns = 0;
+	else if (l->quiet_turns++ == 2)
+		return true;
+	kick(l);
+	return false;
+}
+
+static void *loop_main(void *arg)
+{
+	struct loop *l = arg;
+	struct pollfd p[POOLS + 1];
+	uint64_t x;
+
+	for (int i = 0; i < POOLS; i++)
+		p[i] = (struct pollfd){
+			.fd = l->sides[i].daemon == NULL
+				      ? -1
+				      : MHD_get_daemon_info(l->sides[i].daemon,
+							    MHD_DAEMON_INFO_EPOLL_FD)
+						->epoll_fd,
+			.events = POLLIN,
+		};
+	p[POOLS] = (struct pollfd){ .fd = l->wake_fd, .events = POLLIN };
+	do {
+		int ms = turn_timeout(l);
+
+		if (ms > 0)
+			(void)poll(p, POOLS + 1, ms);
+		(void)!read(l->wake_fd, &x, sizeof(x));
+		adopt(l);
+		/* B1: MHD_run() asks epoll with timeout 0, so a full batch of events stalls nobody */
+		for (int i = 0; i < POOLS; i++)
+			if (l->sides[i].daemon != NULL)
+				(void)MHD_run(l->sides[i].daemon);
+	} while (!turn_stop(l));
+	return NULL;
+}
+
+static bool start_daemon(struct loop *l, enum pool pool, size_t memory,
+			 const struct settings *set, int listen_fd)
+{
+	const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+			       (listen_fd < 0 ? MHD_USE_NO_LISTEN_SOCKET : 0u) |
+			       (pool == TLS ? MHD_USE_TLS : 0u);
+	struct side *side = &l->sides[pool];
+	struct MHD_OptionItem extra[2] = { { MHD_OPTION_END, 0, NULL }, { MHD_OPTION_END, 0, NULL } };
+
+	if (listen_fd >= 0)
+		extra[0] = (struct MHD_OptionItem){ MHD_OPTION_LISTEN_SOCKET, listen_fd, NULL };
+	else if (pool == TLS)
+		extra[0] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_CERT_CALLBACK,
+						    (intptr_t)tls_retrieve, NULL };
+	*side = (struct side){ .loop = l, .pool = pool };
+	side->daemon = MHD_start_daemon(
+		flags, 0, NULL, NULL, on_request, side, MHD_OPTION_EXTERNAL_LOGGER,
+		on_library_log, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory,
+		MHD_OPTION_CONNECTION_MEMORY_INCREMENT, memory, MHD_OPTION_CONNECTION_TIMEOUT,
+		(unsigned)set->http_timeout, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes,
+		NULL, MHD_OPTION_URI_LOG_CALLBACK, on_target, side, MHD_OPTION_NOTIFY_COMPLETED,
+		on_completed, side, MHD_OPTION_NOTIFY_CONNECTION, on_connection, side,
+		MHD_OPTION_ARRAY, extra, MHD_OPTION_END);
+	return side->daemon != NULL;
+}
+
+static bool start_loop(struct http *h, struct loop *l, const struct settings *set, bool tls,
+		       int admin_fd)
+{
+	l->http = h;
+	l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	pthread_mutex_init(&l->lock, NULL);
+	if (l->wake_fd < 0 || !start_daemon(l, SMALL, POOL_SMALL, set, -1) ||
+	    !start_daemon(l, LARGE, POOL_LARGE, set, -1) ||
+	    (tls && !start_daemon(l, TLS, POOL_LARGE, set, -1)) ||
+	    (admin_fd >= 0 && !start_daemon(l, OPERATOR, POOL_SMALL, set, admin_fd)))
+		return false;
+	l->running = pthread_create(&l->thread, NULL, loop_main, l) == 0;
+	if (l->running)
+		(void)pthread_setname_np(l->thread, "loop");
+	return l->running;
+}
+
+/* From the acceptor's thread: the loop with the fewest connections gets it. */
+static void give(void *ctx, const struct accepted *in)
+{
+	struct http *h = ctx;
+	struct loop *best = &h->loops[0];
+	struct arrival *a = calloc(1, sizeof(*a));
+
+	if (a == NULL) {
+		acceptor_left(h->acceptor, (const struct sockaddr *)&in->sa);
+		(void)close(in->fd);
+		return;
+	}
+	for (size_t i = 1; i < h->loop_count; i++)
+		if (atomic_load(&h->loops[i].conn_count) < atomic_load(&best->conn_count))
+			best = &h->loops[i];
+	*a = (struct arrival){ .fd = in->fd, .sa = in->sa, .sa_len = in->sa_len };
+	a->pool = in->tls ? TLS : in->uploads ? LARGE : SMALL;
+	atomic_fetch_add(&best->conn_count, 1);
+	pthread_mutex_lock(&best->lock);
+	LL_PREPEND(best->arrivals, a);
+	pthread_mutex_unlock(&best->lock);
+	kick(best);
+}
+
+enum err_code http_start(struct http **out, struct server *server,
+			 const struct settings *settings, struct listener *listeners,
+			 size_t listener_count, int admin_fd, struct err *e)
+{
+	struct http *h = calloc(1, sizeof(*h));
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	bool tls = false;
+	enum err_code rc;
+
+	if (h == NULL)
+		return err_set(e, ERR_NOMEM, "transport");
+	h->server = server;
+	h->admin_fd = admin_fd;
+	h->loop_count = settings->http_loops != 0 ? settings->http_loops
+						  : (size_t)(cores > 0 ? cores : 1);
+	h->loops = calloc(h->loop_count, sizeof(*h->loops));
+	for (size_t i = 0; i < listener_count; i++)
+		tls = tls || listeners[i].tls;
+	for (size_t i = 0; h->loops != NULL && i < h->loop_count; i++) {
+		if (!start_loop(h, &h->loops[i], settings, tls, i == 0 ? admin_fd : -1)) {
+			rc = err_set(e, ERR_IO, "event loop %zu does not start", i);
+			goto out;
+		}
+	}
+	rc = h->loops == NULL ? err_set(e, ERR_NOMEM, "event loops") : ERR_OK;
+	if (rc == ERR_OK)
+		rc = acceptor_start(&h->acceptor, listeners, listener_count, settings, give, h, e);
+	if (rc != ERR_OK)
+		goto out;
+	*out = h;
+	h = NULL;
+out:
+	if (h != NULL) {
+		static const int at_once = 1;
+
+		http_stop(h, 0, &at_once);
+		http_free(h);
+	}
+	return rc;
+}
+
+size_t http_connections(const struct http *h)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->loop_count; i++)
+		n += atomic_load(&h->loops[i].conn_count);
+	return n;
+}
+
+static void enter_phase(struct http *h, int phase)
+{
+	atomic_store(&h->phase, phase);
+	for (size_t i = 0; i < h->loop_count; i++)
+		if (h->loops[i].running)
+			kick(&h->loops[i]);
+}
+
+void http_stop(struct http *h, int64_t grace_ms, const volatile int *hurry)
+{
+	const int64_t until = clock_mono_ms() + grace_ms;
+
+	/* B2, B8: the listening sockets are the acceptor's, MHD never sees them */
+	acceptor_stop(h->acceptor);
+	enter_phase(h, DRAINING);
+	while (http_connections(h) > 0 && clock_mono_ms() < until && !*hurry)
+		(void)usleep(10 * 1000);
+	enter_phase(h, CUTTING);
+	for (size_t i = 0; i < h->loop_count; i++)
+		if (h->loops[i].running)
+			(void)pthread_join(h->loops[i].thread, NULL);
+}
+
+static void drop_arrivals(struct loop *l)
+{
+	struct arrival *a, *next;
+
+	for (a = l->arrivals; a != NULL; a = next) {
+		next = a->next;
+		(void)close(a->fd);
+		free(a);
+	}
+}
+
+void http_free(struct http *h)
+{
+	if (h == NULL)
+		return;
+	for (size_t i = 0; h->loops != NULL && i < h->loop_count; i++) {
+		struct loop *l = &h->loops[i];
+
+		if (l->http == NULL)
+			continue; /* never started */
+		for (int k = 0; k < POOLS; k++)
+			if (l->sides[k].daemon != NULL)
+				MHD_stop_daemon(l->sides[k].daemon);
+		drop_arrivals(l);
+		if (l->wake_fd >= 0)
+			(void)close(l->wake_fd);
+		pthread_mutex_destroy(&l->lock);
+	}
+	acceptor_free(h->acceptor);
+	free(h->loops);
+	free(h);
+}

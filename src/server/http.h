@@ -1,0 +1,102 @@
+/* http - the transport: event loops, connections, requests. http.c is the one file that knows
+ * libmicrohttpd; everyone else sees struct request and struct reply.
+ *
+ * A request belongs to one event loop, which alone calls the handler's functions. They never wait:
+ * whoever needs a disk calls request_wait(), gives the work to a worker, and returns HTTP_WAIT; the
+ * worker calls request_wake(), and the loop calls the same function again. */
+#ifndef RESTANTE_SERVER_HTTP_H
+#define RESTANTE_SERVER_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "server/listen.h"
+#include "server/reply.h"
+#include "server/settings.h"
+
+struct http;
+struct request;
+struct server; /* server.h: what handlers share */
+
+enum http_method {
+	HTTP_GET = 1,
+	HTTP_HEAD = 2,
+	HTTP_PUT = 4,
+	HTTP_POST = 8,
+	HTTP_PATCH = 16,
+	HTTP_DELETE = 32,
+	HTTP_OPTIONS = 64,
+	HTTP_OTHER = 128,
+};
+
+#define HTTP_LENGTH_UNKNOWN UINT64_MAX
+
+enum http_next {
+	HTTP_GO,   /* go on; if request_reply() was called, towards that answer */
+	HTTP_WAIT, /* request_wait() was called: repeat this call after request_wake() */
+	HTTP_CUT,  /* cut the connection: an answer would be a lie */
+};
+
+/* What a route does with a request. Any function may be NULL, and each may answer. */
+struct handler {
+	/* The head is there, the body not yet (nor 100 Continue). */
+	enum http_next (*head)(struct request *r);
+	/* Body bytes; *n is how many there are, and is set to how many were left (only with
+	 * HTTP_WAIT may that be more than 0). Without it a request with a body is refused. */
+	enum http_next (*body)(struct request *r, const uint8_t *data, size_t *n);
+	/* All of the body is there (or none was sent): must answer. */
+	enum http_next (*done)(struct request *r);
+	/* The request is over, however it ended; ctx is to be let go. Called once if ctx is not
+	 * NULL. */
+	void (*gone)(struct request *r);
+};
+
+/* Starts loops and acceptor over the listeners (borrowed). admin_fd is a listening Unix socket for
+ * the operator, or -1. ERR_NOMEM, ERR_IO, ERR_INVALID. */
+enum err_code http_start(struct http **out, struct server *server,
+			 const struct settings *settings, struct listener *listeners,
+			 size_t listener_count, int admin_fd, struct err *e);
+
+/* Takes no new connection and lets what runs finish; returns when all is quiet, grace_ms have
+ * passed, or *hurry has become non-zero. Then cuts what is left. */
+void http_stop(struct http *h, int64_t grace_ms, const volatile int *hurry);
+
+void http_free(struct http *h); /* after http_stop; NULL is fine */
+
+/* Connections open now. */
+size_t http_connections(const struct http *h);
+
+/* ---- for handlers ---- */
+
+struct server *request_server(const struct request *r);
+enum http_method request_method(const struct request *r);
+bool request_from_admin(const struct request *r);
+
+/* What stood in the place of "*" in the route's path, and the query behind "?" (NULL: none). */
+const char *request_param(const struct request *r, size_t *len);
+const char *request_query(const struct request *r);
+
+/* A header field's value, without white space around it; NULL if it is not there. *twice (unless
+ * NULL) says whether there were several. */
+const char *request_header(const struct request *r, const char *name, size_t *len, bool *twice);
+
+/* Bytes of body announced; 0 without a body, HTTP_LENGTH_UNKNOWN when chunked. */
+uint64_t request_body_length(const struct request *r);
+
+void *request_ctx(const struct request *r);
+void request_set_ctx(struct request *r, void *ctx);
+
+/* Answers: takes the caller's reference. NULL (no memory) cuts the connection. Once only. */
+void request_reply(struct request *r, struct reply *reply);
+
+/* Stops the request until request_wake(). Loop only; call it before the work is handed over, so
+ * that the wake cannot come first. */
+void request_wait(struct request *r);
+
+/* Lets a waiting request go on; any thread. r may be gone when this returns. */
+void request_wake(struct request *r);
+
+#endif

@@ -1,0 +1,126 @@
+#include "server/keeper.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/metrics.h"
+#include "server/server.h"
+
+#define BATCH 64
+#define SWEEP_MAX 10000 /* in one go; the rest is due next second */
+
+struct keeper {
+	struct server *server;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t stop_asked;
+	bool stopping;
+};
+
+static void ask_disk(struct server *s)
+{
+	struct statvfs v;
+
+	if (statvfs(server_settings(s)->data_dir, &v) == 0)
+		atomic_store(&s->disk_free, (uint64_t)v.f_bavail * v.f_frsize);
+}
+
+enum err_code keeper_sweep(struct server *server, int64_t now, uint64_t max, uint64_t *dropped,
+			   struct err *e)
+{
+	struct upload_id ids[BATCH];
+	enum err_code rc = ERR_OK;
+	size_t n = BATCH;
+
+	*dropped = 0;
+	while (rc == ERR_OK && n == BATCH && *dropped < max) {
+		rc = store_due(server->store, now, ids, BATCH, &n, e);
+		for (size_t i = 0; rc == ERR_OK && i < n; i++) {
+			rc = store_drop(server->store, &ids[i], e);
+			media_forget(server->media, &ids[i]);
+			if (rc == ERR_OK)
+				++*dropped;
+			else if (rc == ERR_NOTFOUND)
+				rc = ERR_OK; /* deleted meanwhile */
+		}
+	}
+	metric_add(METRIC_SWEEPS, 1);
+	metric_add(METRIC_EXPIRED, *dropped);
+	return rc;
+}
+
+static void sweep(struct server *s, int64_t now)
+{
+	uint64_t dropped = 0;
+	struct err e = { 0 };
+
+	if (keeper_sweep(s, now, SWEEP_MAX, &dropped, &e) != ERR_OK)
+		log_warn("event=sweep_failed error=\"%s\"", e.why);
+	if (dropped > 0)
+		log_info("event=sweep dropped=%llu", (unsigned long long)dropped);
+}
+
+static void *keeper_main(void *arg)
+{
+	struct keeper *k = arg;
+	struct server *s = k->server;
+	int64_t swept_s = clock_now_s(), now;
+	struct timespec until;
+	uint64_t interval;
+
+	pthread_mutex_lock(&k->lock);
+	while (!k->stopping) {
+		(void)clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec++;
+		(void)pthread_cond_timedwait(&k->stop_asked, &k->lock, &until);
+		pthread_mutex_unlock(&k->lock);
+		ask_disk(s);
+		now = clock_now_s();
+		interval = server_settings(s)->expiry_interval;
+		if (interval != 0 && now - swept_s >= (int64_t)interval) {
+			sweep(s, now);
+			swept_s = now;
+		}
+		pthread_mutex_lock(&k->lock);
+	}
+	pthread_mutex_unlock(&k->lock);
+	return NULL;
+}
+
+enum err_code keeper_start(struct keeper **out, struct server *server, struct err *e)
+{
+	struct keeper *k = calloc(1, sizeof(*k));
+
+	if (k == NULL)
+		return err_set(e, ERR_NOMEM, "keeper");
+	k->server = server;
+	ask_disk(server);
+	pthread_mutex_init(&k->lock, NULL);
+	pthread_cond_init(&k->stop_asked, NULL);
+	if (pthread_create(&k->thread, NULL, keeper_main, k) != 0) {
+		free(k);
+		return err_set(e, ERR_NOMEM, "keeper thread");
+	}
+	(void)pthread_setname_np(k->thread, "keeper");
+	*out = k;
+	return ERR_OK;
+}
+
+void keeper_stop(struct keeper *k)
+{
+	if (k == NULL)
+		return;
+	pthread_mutex_lock(&k->lock);
+	k->stopping = true;
+	pthread_cond_signal(&k->stop_asked);
+	pthread_mutex_unlock(&k->lock);
+	(void)pthread_join(k->thread, NULL);
+	pthread_cond_destroy(&k->stop_asked);
+	pthread_mutex_destroy(&k->lock);
+	free(k);
+}

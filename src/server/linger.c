@@ -1,0 +1,58 @@
+#include "server/linger.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+
+static char *write_out(const struct reply *reply, bool head_only, const char *reason, size_t *len)
+{
+	char date[CLOCK_HTTP_SIZE];
+	char *text = NULL;
+	FILE *f = open_memstream(&text, len);
+
+	if (f == NULL)
+		return NULL;
+	clock_http(date, clock_now_s());
+	(void)fprintf(f, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\n", reply->status,
+		      reason, date);
+	for (size_t i = 0; i < reply->header_count; i++)
+		(void)fprintf(f, "%s: %s\r\n", reply->headers[i].name, reply->headers[i].value);
+	(void)fprintf(f, "Content-Length: %llu\r\n\r\n", (unsigned long long)reply->size);
+	if (!head_only && reply->kind == REPLY_TEXT)
+		(void)fwrite(reply->text, 1, reply->size, f);
+	if (fclose(f) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+bool linger_start(struct lingering *l, const struct reply *reply, bool head_only, const char *reason,
+		  int fd, gnutls_session_t tls, int64_t now_ms)
+{
+	size_t len;
+	char *text = write_out(reply, head_only, reason, &len);
+	ssize_t sent = -1;
+
+	if (text == NULL)
+		return false;
+	/* a few hundred bytes into an empty send buffer: they fit, or the connection is broken */
+	if (tls != NULL)
+		sent = gnutls_record_send(tls, text, len);
+	else
+		sent = send(fd, text, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	free(text);
+	(void)shutdown(fd, SHUT_WR);
+	l->until_ms = now_ms + LINGER_SECONDS * 1000;
+	l->thrown_away = 0;
+	return sent == (ssize_t)len;
+}
+
+bool linger_over(struct lingering *l, uint64_t bytes, int64_t now_ms)
+{
+	l->thrown_away += bytes;
+	return l->thrown_away > LINGER_BYTES || now_ms > l->until_ms;
+}

@@ -1,0 +1,215 @@
+/* restanted - the command line: see doc/restanted.8. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "restante/version.h"
+#include "server/keys.h"
+#include "server/run.h"
+#include "server/settings.h"
+#include "storage/scrub.h"
+#include "storage/store.h"
+
+enum exit_code { DONE = 0, FAILED = 1, USAGE = 2, DAMAGED = 3 };
+
+enum action { RUN, CHECK_CONFIG, SCRUB, ROTATE_KEYS, PRINT_CONF, PRINT_MDOC, VERSION, HELP };
+
+struct command {
+	enum action action;
+	const char *config, *data_dir;
+	const char *listen[SETTINGS_LISTEN_MAX];
+	size_t listen_count;
+};
+
+static const struct option options[] = {
+	{ "config", required_argument, NULL, 'c' },
+	{ "data-dir", required_argument, NULL, 'd' },
+	{ "listen", required_argument, NULL, 'l' },
+	{ "check-config", no_argument, NULL, CHECK_CONFIG + 256 },
+	{ "scrub", no_argument, NULL, SCRUB + 256 },
+	{ "rotate-keys", no_argument, NULL, ROTATE_KEYS + 256 },
+	{ "print-conf", no_argument, NULL, PRINT_CONF + 256 },
+	{ "print-mdoc", no_argument, NULL, PRINT_MDOC + 256 },
+	{ "version", no_argument, NULL, VERSION + 256 },
+	{ "help", no_argument, NULL, HELP + 256 },
+	{ NULL, 0, NULL, 0 },
+};
+
+static void print_help(void)
+{
+	(void)printf("usage: restanted [--config FILE] [--data-dir DIR] [--listen ADDRESS:PORT]...\n"
+		     "       restanted --check-config | --scrub | --rotate-keys | --print-conf |\n"
+		     "                 --print-mdoc | --version | --help\n"
+		     "\n"
+		     "Keeps sealed media for chats until it is fetched or expires.\n"
+		     "\n"
+		     "  --config FILE          settings; without it the defaults below hold\n"
+		     "  --data-dir DIR         where keys and store live\n"
+		     "  --listen ADDRESS:PORT  instead of the file's listeners; port 0 picks one\n"
+		     "  --check-config         say what is wrong with the settings, and stop\n"
+		     "  --scrub                re-hash every blob, list what is damaged\n"
+		     "  --rotate-keys          add a token key; SIGHUP makes a server use it\n"
+		     "  --print-conf           a config file with every setting\n"
+		     "  --print-mdoc           the same for the manual page\n"
+		     "  --version              print the version\n"
+		     "  --help                 this\n"
+		     "\n"
+		     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 damage found.\n"
+		     "\n"
+		     "Settings and their defaults (restante.conf(5)):\n");
+	settings_print_help(stdout);
+}
+
+static bool read_command(struct command *c, int argc, char **argv)
+{
+	int o;
+
+	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (o == 'c')
+			c->config = optarg;
+		else if (o == 'd')
+			c->data_dir = optarg;
+		else if (o == 'l' && c->listen_count < SETTINGS_LISTEN_MAX)
+			c->listen[c->listen_count++] = optarg;
+		else if (o >= 256 && c->action == RUN)
+			c->action = (enum action)(o - 256);
+		else
+			return false;
+	}
+	return optind == argc;
+}
+
+static void complain(void *ctx, const char *text)
+{
+	(void)ctx;
+	(void)fprintf(stderr, "restanted: %s\n", text);
+}
+
+/* The file's settings, with the flags over them. */
+static enum err_code load(struct settings *out, void *ctx, struct err *e)
+{
+	const struct command *c = ctx;
+	bool replaced = false;
+	enum err_code rc = settings_load(out, c->config, complain, NULL, e);
+
+	if (rc != ERR_OK)
+		return rc;
+	for (size_t i = 0; rc == ERR_OK && i < c->listen_count; i++)
+		rc = settings_add_listen(out, c->listen[i], &replaced, e);
+	if (rc == ERR_OK && c->data_dir != NULL)
+		rc = settings_set_data_dir(out, c->data_dir, e);
+	if (rc != ERR_OK)
+		settings_free(out);
+	return rc;
+}
+
+static int failed(const struct err *e)
+{
+	(void)fprintf(stderr, "restanted: %s\n", e->why);
+	return e->code == ERR_INVALID ? USAGE : FAILED;
+}
+
+static void report_damage(void *ctx, const struct digest *blob, const char *why)
+{
+	char hex[HEX_LEN(32) + 1];
+
+	(void)ctx;
+	hex_encode(hex, blob->b, sizeof(blob->b));
+	(void)printf("damaged %s: %s\n", hex, why);
+}
+
+static int scrub_store(const struct settings *set)
+{
+	char dir[4096];
+	struct store_options opt;
+	struct scrub_result r = { 0 };
+	struct store *s;
+	struct err e = { 0 };
+
+	run_store_options(set, dir, sizeof(dir), &opt);
+	if (store_open(&s, set->store_engine, &opt, &e) != ERR_OK)
+		return failed(&e);
+	if (scrub(s, report_damage, NULL, &r, &e) != ERR_OK) {
+		store_close(s);
+		return failed(&e);
+	}
+	store_close(s);
+	(void)printf("%" PRIu64 " blobs, %" PRIu64 " bytes, %" PRIu64 " damaged\n", r.blobs,
+		     r.bytes, r.damaged);
+	return r.damaged == 0 ? DONE : DAMAGED;
+}
+
+static int rotate_keys(const struct settings *set)
+{
+	struct keys *k;
+	struct err e = { 0 };
+
+	if (run_make_data_dir(set->data_dir, &e) != ERR_OK ||
+	    keys_open(&k, set->data_dir, clock_now_s(), &e) != ERR_OK)
+		return failed(&e);
+	keys_free(k);
+	if (keys_rotate(set->data_dir, clock_now_s(), set->upload_ttl_max, &e) != ERR_OK)
+		return failed(&e);
+	(void)printf("a new token key is in %s/keys; send SIGHUP to a running server\n",
+		     set->data_dir);
+	return DONE;
+}
+
+static int act(struct command *c)
+{
+	struct settings *set = calloc(1, sizeof(*set));
+	struct err e = { 0 };
+	int code = DONE;
+
+	if (set == NULL)
+		return FAILED;
+	if (load(set, c, &e) != ERR_OK) {
+		free(set);
+		return failed(&e);
+	}
+	if (c->action == RUN)
+		return run(set, load, c, &e) == ERR_OK ? DONE : failed(&e);
+	if (c->action == SCRUB)
+		code = scrub_store(set);
+	else if (c->action == ROTATE_KEYS)
+		code = rotate_keys(set);
+	else
+		(void)printf("the settings are fine\n");
+	settings_free(set);
+	free(set);
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	struct command c = { .action = RUN };
+
+	if (!read_command(&c, argc, argv)) {
+		(void)fprintf(stderr, "restanted: try --help\n");
+		return USAGE;
+	}
+	if (sodium_init() < 0)
+		return FAILED;
+	switch (c.action) {
+	case HELP:
+		print_help();
+		return DONE;
+	case VERSION:
+		(void)printf("restanted %s\n", RESTANTE_VERSION);
+		return DONE;
+	case PRINT_CONF:
+		settings_print_conf(stdout);
+		return DONE;
+	case PRINT_MDOC:
+		settings_print_mdoc(stdout);
+		return DONE;
+	default:
+		return act(&c);
+	}
+}

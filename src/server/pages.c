@@ -1,0 +1,105 @@
+#include "server/pages.h"
+
+#include <string.h>
+
+#include "server/metrics.h"
+#include "server/server.h"
+
+/* Content larger than this share of the cache is let in only when it is asked for again. */
+#define BULK_SHARE 32
+
+/* Where a page lies: the part of a grid cell that one extent covers. */
+struct place {
+	const struct extent *extent;
+	uint64_t at;     /* of the page, in the locator */
+	uint64_t start;  /* of the page, in the content */
+	size_t len;
+};
+
+static struct place place_of(const struct media *m, uint64_t offset)
+{
+	struct place p;
+	uint64_t at, end;
+
+	p.extent = media_locate(m, offset, &at);
+	p.at = at - at % CHUNK_MAX;
+	end = p.at + CHUNK_MAX;
+	if (p.at < p.extent->start)
+		p.at = p.extent->start;
+	if (end > p.extent->start + p.extent->length)
+		end = p.extent->start + p.extent->length;
+	p.start = offset - (at - p.at);
+	p.len = (size_t)(end - p.at);
+	return p;
+}
+
+static struct cache_key key_of(const struct place *p)
+{
+	return (struct cache_key){ p->extent->locator, p->at };
+}
+
+bool page_cached(struct server *s, const struct media *m, uint64_t offset, struct page *out)
+{
+	struct place p = place_of(m, offset);
+	struct chunk *c = cache_get(s->cache, key_of(&p));
+
+	if (c != NULL && c->len < p.len) {
+		chunk_unref(c);
+		c = NULL;
+	}
+	if (c == NULL)
+		return false;
+	metric_add(METRIC_CACHE_HITS, 1);
+	*out = (struct page){ c, p.start };
+	return true;
+}
+
+/* Bytes that were appended in small steps lie in small pieces: puts them together. */
+static enum err_code gather(struct server *s, const struct place *p, struct chunk *first,
+			    struct chunk **out, struct err *e)
+{
+	struct chunk *whole = chunk_new(p->len), *next = first;
+	enum err_code rc = whole == NULL ? err_set(e, ERR_NOMEM, "page") : ERR_OK;
+
+	while (rc == ERR_OK) {
+		memcpy(whole->data + whole->len, next->data, next->len);
+		whole->len += next->len;
+		chunk_unref(next);
+		next = NULL;
+		if (whole->len == p->len)
+			break;
+		rc = store_read(s->store, p->extent, p->at + whole->len, &next, e);
+	}
+	chunk_unref(next);
+	if (rc != ERR_OK)
+		chunk_unref(whole);
+	else
+		*out = whole;
+	return rc;
+}
+
+enum err_code page_load(struct server *s, const struct media *m, uint64_t offset,
+			struct page *out, struct err *e)
+{
+	struct place p = place_of(m, offset);
+	const bool bulk = m->upload->offset > server_settings(s)->fetch_cache / BULK_SHARE;
+	struct chunk *c = NULL;
+	enum err_code rc;
+
+	metric_add(METRIC_CACHE_MISSES, 1);
+	rc = store_read(s->store, p.extent, p.at, &c, e);
+	if (rc == ERR_OK && c->len < p.len)
+		rc = gather(s, &p, c, &c, e);
+	if (rc != ERR_OK)
+		return rc;
+	cache_put(s->cache, key_of(&p), c, bulk);
+	*out = (struct page){ c, p.start };
+	return ERR_OK;
+}
+
+bool pages_have_room(const struct server *s)
+{
+	const struct settings *set = server_settings(s);
+
+	return chunk_memory() < set->fetch_cache + set->fetch_memory + set->upload_memory;
+}

@@ -1,0 +1,30 @@
+/* pages - the content of a finished upload, a page at a time: from the cache, or from the store.
+ * A page is what lies between two lines of the store's grid. */
+#ifndef RESTANTE_SERVER_PAGES_H
+#define RESTANTE_SERVER_PAGES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "server/media.h"
+
+struct server;
+
+struct page {
+	struct chunk *chunk;
+	uint64_t start; /* offset in the content of the chunk's first byte */
+};
+
+/* The page that holds byte `offset`, if it is in memory; the caller's reference. Never waits. */
+bool page_cached(struct server *s, const struct media *m, uint64_t offset, struct page *out);
+
+/* The same from the store, and into the cache. For workers: waits for a disk. ERR_NOTFOUND: dropped
+ * meanwhile. ERR_DAMAGED, ERR_IO, ERR_NOMEM. */
+enum err_code page_load(struct server *s, const struct media *m, uint64_t offset,
+			struct page *out, struct err *e);
+
+/* Whether chunks in memory leave room for an answer to hold more of them. */
+bool pages_have_room(const struct server *s);
+
+#endif

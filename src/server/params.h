@@ -1,0 +1,39 @@
+/* params - what a client may say of an upload: kind, ttl, recipients, sha256. Strict: an unknown
+ * name or a value out of shape is refused, so that a misspelt ttl is not a month of storage. Any
+ * thread. */
+#ifndef RESTANTE_SERVER_PARAMS_H
+#define RESTANTE_SERVER_PARAMS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/ids.h"
+#include "server/settings.h"
+
+#define PARAMS_RECIPIENTS_MAX 1024
+
+enum kind { KIND_FILE, KIND_PHOTO, KIND_VIDEO, KIND_VOICE, KIND_COUNT };
+
+struct params {
+	enum kind kind;
+	uint64_t ttl_s;       /* within the server's bounds */
+	uint16_t recipients;
+	bool digest_given;
+	struct digest digest; /* the content must have */
+};
+
+/* Reads the query of an upload (NULL: none) and fills what is not said with the defaults of its
+ * kind. A ttl longer than the server keeps anything is shortened to that. ERR_INVALID; then
+ * *complaint is a static sentence for the client. */
+enum err_code params_parse(struct params *out, const char *query, const struct settings *set,
+			   const char **complaint);
+
+/* Adds the digest of a Repr-Digest field (NULL: none). ERR_INVALID as above: not well formed, or
+ * not the one of the query. */
+enum err_code params_add_digest(struct params *p, const char *field, size_t n,
+				const char **complaint);
+
+const char *kind_name(enum kind k);
+
+#endif

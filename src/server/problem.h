@@ -1,0 +1,23 @@
+/* problem - errors as application/problem+json (RFC 9457). The one place where a failure becomes
+ * an HTTP status. */
+#ifndef RESTANTE_SERVER_PROBLEM_H
+#define RESTANTE_SERVER_PROBLEM_H
+
+#include "base/err.h"
+#include "server/reply.h"
+
+struct server;
+
+/* A problem with this status. slug names a type of ours ("digest-mismatch"), NULL is about:blank;
+ * detail is for a person and never holds what a client sent, NULL leaves it out. 429, 503 and 507
+ * get Retry-After. NULL without memory. */
+struct reply *problem_reply(const struct server *server, int status, const char *slug,
+			    const char *detail);
+
+/* The problem that a failed call means to the client; e->why stays with us. */
+struct reply *problem_of(const struct server *server, enum err_code code);
+
+/* The one answer of the fetch path to unknown, expired, deleted and forged tokens. */
+struct reply *problem_not_found(const struct server *server);
+
+#endif

@@ -1,0 +1,110 @@
+#include "server/route.h"
+
+#include <string.h>
+
+#include "server/cors.h"
+#include "server/dialect/put.h"
+#include "server/fetch.h"
+#include "server/health.h"
+#include "server/manage.h"
+
+enum where { PUBLIC = 1, ADMIN = 2, METRICS = 4 };
+
+/* "*" stands for one path segment; the first line that fits counts. */
+static const struct route {
+	unsigned methods;
+	const char *path;
+	const struct handler *handler;
+	unsigned where;
+} routes[] = {
+	{ HTTP_PUT | HTTP_POST, "/v1/media", &put_handler, PUBLIC },
+	{ HTTP_GET | HTTP_HEAD, "/v1/media", &fetch_handler, PUBLIC },
+	{ HTTP_GET | HTTP_HEAD, "/v1/media/*", &fetch_handler, PUBLIC },
+	{ HTTP_DELETE, "/v1/media/*", &manage_delete_handler, PUBLIC },
+	{ HTTP_GET | HTTP_HEAD, "/v1/uploads/*", &fetch_upload_handler, PUBLIC },
+	{ HTTP_DELETE, "/v1/uploads/*", &manage_delete_upload_handler, PUBLIC },
+	{ HTTP_GET | HTTP_HEAD, "/healthz", &healthz_handler, PUBLIC | ADMIN },
+	{ HTTP_GET | HTTP_HEAD, "/readyz", &readyz_handler, PUBLIC | ADMIN },
+	{ HTTP_GET | HTTP_HEAD, "/metrics", &metrics_handler, ADMIN | METRICS },
+};
+
+static const struct {
+	const char *name;
+	enum http_method method;
+} methods[] = {
+	{ "GET", HTTP_GET },       { "HEAD", HTTP_HEAD },     { "PUT", HTTP_PUT },
+	{ "POST", HTTP_POST },     { "PATCH", HTTP_PATCH },   { "DELETE", HTTP_DELETE },
+	{ "OPTIONS", HTTP_OPTIONS },
+};
+#define METHOD_COUNT (sizeof(methods) / sizeof(methods[0]))
+
+/* Where the path begins: behind scheme and authority of an absolute-form target. */
+static const char *path_of(const char *target)
+{
+	const char *p = target;
+
+	if (strncasecmp(p, "http://", 7) == 0)
+		p += 7;
+	else if (strncasecmp(p, "https://", 8) == 0)
+		p += 8;
+	else
+		return target;
+	p += strcspn(p, "/?");
+	return *p == '/' ? p : "/";
+}
+
+static bool fits(const char *pattern, const char *path, size_t len, struct route_match *m)
+{
+	size_t fixed = strcspn(pattern, "*");
+
+	if (pattern[fixed] == '\0')
+		return len == fixed && memcmp(pattern, path, len) == 0;
+	if (len <= fixed || memcmp(pattern, path, fixed) != 0 ||
+	    memchr(path + fixed, '/', len - fixed) != NULL)
+		return false;
+	m->param = path + fixed;
+	m->param_len = len - fixed;
+	return true;
+}
+
+struct route_match route_find(enum http_method method, const char *target, bool admin,
+			      bool public_metrics)
+{
+	struct route_match m = { 0 };
+	const unsigned here = admin ? ADMIN : PUBLIC | (public_metrics ? METRICS : 0u);
+	const char *path = path_of(target);
+	size_t len = strcspn(path, "?");
+
+	if (method == HTTP_OPTIONS) /* anywhere, also "*" */
+		return (struct route_match){ .handler = &cors_options_handler };
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+		const struct route *r = &routes[i];
+
+		if (!(r->where & here) || !fits(r->path, path, len, &m))
+			continue;
+		m.allow |= r->methods | HTTP_OPTIONS;
+		if (r->methods & (unsigned)method && m.handler == NULL)
+			m.handler = r->handler;
+	}
+	return m;
+}
+
+void route_allow(char out[static ROUTE_ALLOW_SIZE], unsigned mask)
+{
+	out[0] = '\0';
+	for (size_t i = 0; i < METHOD_COUNT; i++) {
+		if (!(mask & (unsigned)methods[i].method))
+			continue;
+		if (out[0] != '\0')
+			strcat(out, ", ");
+		strcat(out, methods[i].name);
+	}
+}
+
+enum http_method route_method(const char *name)
+{
+	for (size_t i = 0; i < METHOD_COUNT; i++)
+		if (strcmp(name, methods[i].name) == 0)
+			return methods[i].method;
+	return HTTP_OTHER;
+}

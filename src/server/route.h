@@ -1,0 +1,26 @@
+/* route - which handler answers which method and path: a table. Pure; any thread. */
+#ifndef RESTANTE_SERVER_ROUTE_H
+#define RESTANTE_SERVER_ROUTE_H
+
+#include "server/http.h"
+
+struct route_match {
+	const struct handler *handler;
+	const char *param; /* into the path: the segment that "*" stands for */
+	size_t param_len;
+	unsigned allow;    /* methods the path knows, for 405; 0: no such path */
+};
+
+/* Finds the handler for a request target (origin-form or absolute-form, RFC 9112 section 3.2; the
+ * query is not looked at). NULL handler and allow 0: 404; NULL and allow: 405. */
+struct route_match route_find(enum http_method method, const char *target, bool admin,
+			      bool public_metrics);
+
+/* Writes the names of methods, "GET, HEAD, …", and a NUL. */
+#define ROUTE_ALLOW_SIZE 64
+void route_allow(char out[static ROUTE_ALLOW_SIZE], unsigned methods);
+
+/* HTTP_OTHER for a name not known here. Method names are case-sensitive (RFC 9110 section 9.1). */
+enum http_method route_method(const char *name);
+
+#endif

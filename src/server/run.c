@@ -1,0 +1,390 @@
+#include "server/run.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/http.h"
+#include "server/keeper.h"
+#include "server/server.h"
+#include "server/tls.h"
+
+/* What a reload has replaced; whoever still uses it may, until the program ends. */
+struct retired {
+	struct settings *settings;
+	struct keys *keys;
+	struct retired *next;
+};
+
+struct running {
+	struct server server;
+	struct settings *settings;
+	struct keys *keys;
+	struct retired *retired;
+	struct listener listeners[SETTINGS_LISTEN_MAX];
+	size_t listener_count;
+	int admin_fd;
+	char admin_path[4096];
+	struct keeper *keeper;
+	run_load *load;
+	void *load_ctx;
+};
+
+static volatile int hurry;
+
+static void on_second_signal(int sig)
+{
+	(void)sig;
+	hurry = 1;
+}
+
+enum err_code run_make_data_dir(const char *dir, struct err *e)
+{
+	char path[4096];
+	size_t n = strlen(dir);
+
+	if (n == 0 || n >= sizeof(path))
+		return err_set(e, ERR_INVALID, "data_dir is empty or too long");
+	memcpy(path, dir, n + 1);
+	for (char *p = path + 1;; p++) {
+		if (*p != '/' && *p != '\0')
+			continue;
+		char c = *p;
+
+		*p = '\0';
+		if (mkdir(path, 0700) != 0 && errno != EEXIST)
+			return err_set(e, ERR_IO, "mkdir %s: %s", path, strerror(errno));
+		*p = c;
+		if (c == '\0')
+			return ERR_OK;
+	}
+}
+
+void run_store_options(const struct settings *set, char *dir, size_t dir_size,
+		       struct store_options *out)
+{
+	(void)snprintf(dir, dir_size, "%s/store", set->data_dir);
+	*out = (struct store_options){
+		.dir = dir,
+		.segment_threshold = set->store_segment_threshold,
+		.segment_size = set->store_segment_size,
+		.write_buffer = set->store_write_buffer,
+		.faults = getenv("RESTANTE_FAULTS"), /* heard by the engine for tests only */
+	};
+}
+
+/* ---- opening ---- */
+
+static void set_log_level(const struct settings *set)
+{
+	static const char *const names[] = { "debug", "info", "warn", "error" };
+
+	for (int i = 0; i < 4; i++)
+		if (strcmp(set->log_level, names[i]) == 0)
+			log_setup((enum log_level)i, NULL, NULL);
+}
+
+/* Every connection is a file, and so is a part of the store. */
+static void raise_file_limit(const struct settings *set)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+		return;
+	r.rlim_cur = r.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &r);
+	if (r.rlim_cur < set->http_connections + 2048)
+		log_warn("event=file_limit files=%llu connections=%llu",
+			 (unsigned long long)r.rlim_cur, (unsigned long long)set->http_connections);
+}
+
+static enum err_code open_listeners(struct running *r, struct err *e)
+{
+	const struct settings *set = r->settings;
+	enum err_code rc = listen_inherited(r->listeners, SETTINGS_LISTEN_MAX, &r->listener_count,
+					    e);
+
+	if (rc != ERR_OK || r->listener_count > 0)
+		return rc;
+	for (size_t i = 0; rc == ERR_OK && i < set->listen_count; i++) {
+		rc = listen_tcp(&r->listeners[i], set->listen[i].address, set->listen[i].tls, e);
+		if (rc == ERR_OK)
+			r->listener_count++;
+	}
+	return rc;
+}
+
+/* Without grants anyone who can connect can upload: so only this machine may. */
+static enum err_code check_listeners(const struct running *r, struct err *e)
+{
+	for (size_t i = 0; i < r->listener_count; i++)
+		if (!listen_is_loopback(&r->listeners[i]))
+			return err_set(e, ERR_INVALID,
+				       "%s is open to other machines, and uploads need no "
+				       "permission yet: listen on 127.0.0.1 or [::1]",
+				       r->listeners[i].url);
+	return ERR_OK;
+}
+
+static enum err_code open_tls(const struct running *r, struct err *e)
+{
+	bool wanted = false;
+
+	for (size_t i = 0; i < r->listener_count; i++)
+		wanted = wanted || r->listeners[i].tls;
+	return wanted ? tls_load(r->settings->tls_certificate, r->settings->tls_key, e) : ERR_OK;
+}
+
+static enum err_code open_admin(struct running *r, struct err *e)
+{
+	const char *path = r->settings->admin_socket;
+
+	if (path[0] != '\0')
+		(void)snprintf(r->admin_path, sizeof(r->admin_path), "%s", path);
+	else
+		(void)snprintf(r->admin_path, sizeof(r->admin_path), "%s/admin.sock",
+			       r->settings->data_dir);
+	return listen_unix(&r->admin_fd, r->admin_path, e);
+}
+
+static enum err_code open_store(struct running *r, struct err *e)
+{
+	char dir[4096];
+	struct store_options opt;
+
+	run_store_options(r->settings, dir, sizeof(dir), &opt);
+	return store_open(&r->server.store, r->settings->store_engine, &opt, e);
+}
+
+static enum err_code open_all(struct running *r, struct err *e)
+{
+	struct server *s = &r->server;
+	const struct settings *set = r->settings;
+	enum err_code rc = run_make_data_dir(set->data_dir, e);
+
+	if (rc == ERR_OK)
+		rc = open_listeners(r, e);
+	if (rc == ERR_OK)
+		rc = check_listeners(r, e);
+	if (rc == ERR_OK)
+		rc = open_tls(r, e);
+	if (rc == ERR_OK)
+		rc = keys_open(&r->keys, set->data_dir, clock_now_s(), e);
+	if (rc == ERR_OK)
+		rc = open_store(r, e); /* its lock keeps a second server away from the rest */
+	if (rc == ERR_OK)
+		rc = open_admin(r, e);
+	if (rc == ERR_OK)
+		rc = cache_new(&s->cache, set->fetch_cache, e);
+	if (rc == ERR_OK)
+		rc = media_table_new(&s->media, set->fetch_records, e);
+	if (rc == ERR_OK)
+		rc = workers_new(&s->writers, set->upload_workers, "writer", e);
+	if (rc == ERR_OK)
+		rc = workers_new(&s->readers, set->fetch_workers, "reader", e);
+	if (rc != ERR_OK)
+		return rc;
+	atomic_store(&s->settings, set);
+	atomic_store(&s->keys, r->keys);
+	s->started_s = clock_now_s();
+	rc = keeper_start(&r->keeper, s, e);
+	if (rc == ERR_OK)
+		rc = http_start(&s->http, s, set, r->listeners, r->listener_count, r->admin_fd, e);
+	return rc;
+}
+
+/* ---- closing, in the other direction; of whatever was opened ---- */
+
+static void close_all(struct running *r)
+{
+	struct server *s = &r->server;
+	struct retired *old;
+
+	keeper_stop(r->keeper);
+	/* what broken-off requests left to do is done before its ground goes */
+	workers_free(s->readers);
+	workers_free(s->writers);
+	http_free(s->http);
+	cache_free(s->cache);
+	media_table_free(s->media);
+	store_close(s->store);
+	for (size_t i = 0; i < r->listener_count; i++)
+		listen_close(&r->listeners[i]);
+	if (r->admin_fd >= 0) {
+		(void)close(r->admin_fd);
+		(void)unlink(r->admin_path);
+	}
+	tls_unload();
+	while ((old = r->retired) != NULL) {
+		r->retired = old->next;
+		settings_free(old->settings);
+		free(old->settings);
+		keys_free(old->keys);
+		free(old);
+	}
+	keys_free(r->keys);
+	settings_free(r->settings);
+	free(r->settings);
+}
+
+/* ---- reloading ---- */
+
+static void retire(struct running *r, struct settings *settings, struct keys *keys)
+{
+	struct retired *old = calloc(1, sizeof(*old));
+
+	if (old == NULL)
+		return; /* leaked rather than pulled away from under a request */
+	*old = (struct retired){ settings, keys, r->retired };
+	r->retired = old;
+}
+
+static void say_fixed_changes(const struct settings *running, const struct settings *wanted)
+{
+	char *names = NULL;
+	size_t n = 0;
+	FILE *f = open_memstream(&names, &n);
+
+	if (f == NULL)
+		return;
+	n = settings_fixed_changes(running, wanted, f);
+	(void)fclose(f);
+	if (n > 0)
+		log_warn("event=reload needs_restart=\"%s\"", names);
+	free(names);
+}
+
+static void reload_settings(struct running *r)
+{
+	struct settings *fresh = calloc(1, sizeof(*fresh));
+	struct err e = { 0 };
+
+	if (fresh == NULL)
+		return;
+	if (r->load(fresh, r->load_ctx, &e) != ERR_OK) {
+		log_error("event=reload_failed what=settings error=\"%s\"", e.why);
+		free(fresh);
+		return;
+	}
+	say_fixed_changes(r->settings, fresh);
+	settings_keep_fixed(fresh, r->settings);
+	set_log_level(fresh);
+	atomic_store(&r->server.settings, fresh);
+	retire(r, r->settings, NULL);
+	r->settings = fresh;
+}
+
+static void reload_keys(struct running *r)
+{
+	struct keys *fresh;
+	struct err e = { 0 };
+
+	if (keys_open(&fresh, r->settings->data_dir, clock_now_s(), &e) != ERR_OK) {
+		log_error("event=reload_failed what=keys error=\"%s\"", e.why);
+		return;
+	}
+	atomic_store(&r->server.keys, fresh);
+	retire(r, NULL, r->keys);
+	r->keys = fresh;
+}
+
+static void reload(struct running *r)
+{
+	struct err e = { 0 };
+
+	(void)sd_notify(0, "RELOADING=1");
+	reload_settings(r);
+	reload_keys(r);
+	if (open_tls(r, &e) != ERR_OK)
+		log_error("event=reload_failed what=tls error=\"%s\"", e.why);
+	log_info("event=reloaded");
+	(void)sd_notify(0, "READY=1");
+}
+
+/* ---- running ---- */
+
+static void say_ready(const struct running *r)
+{
+	for (size_t i = 0; i < r->listener_count; i++)
+		(void)printf("listening on %s\n", r->listeners[i].url);
+	(void)fflush(stdout);
+	(void)sd_notify(0, "READY=1");
+	log_info("event=ready listeners=%zu", r->listener_count);
+}
+
+static void wait_for_end(struct running *r, const sigset_t *signals)
+{
+	int sig;
+
+	for (;;) {
+		if (sigwait(signals, &sig) != 0)
+			continue;
+		if (sig != SIGHUP)
+			return;
+		reload(r);
+	}
+}
+
+static void stop(struct running *r, const sigset_t *signals)
+{
+	struct sigaction sa = { .sa_handler = on_second_signal };
+
+	log_info("event=stopping");
+	(void)sd_notify(0, "STOPPING=1");
+	atomic_store(&r->server.ready, false);
+	(void)sigaction(SIGTERM, &sa, NULL);
+	(void)sigaction(SIGINT, &sa, NULL);
+	(void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+	http_stop(r->server.http, (int64_t)r->settings->http_stop_grace * 1000, &hurry);
+}
+
+static void block_signals(sigset_t *signals)
+{
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)sigemptyset(signals);
+	(void)sigaddset(signals, SIGTERM);
+	(void)sigaddset(signals, SIGINT);
+	(void)sigaddset(signals, SIGHUP);
+	(void)pthread_sigmask(SIG_BLOCK, signals, NULL);
+}
+
+enum err_code run(struct settings *settings, run_load *load, void *ctx, struct err *e)
+{
+	struct running *r = calloc(1, sizeof(*r));
+	sigset_t signals;
+	enum err_code rc;
+
+	if (r == NULL) {
+		settings_free(settings);
+		free(settings);
+		return err_set(e, ERR_NOMEM, "server");
+	}
+	r->settings = settings;
+	r->admin_fd = -1;
+	r->load = load;
+	r->load_ctx = ctx;
+	block_signals(&signals);
+	set_log_level(settings);
+	raise_file_limit(settings);
+	rc = open_all(r, e);
+	if (rc == ERR_OK) {
+		atomic_store(&r->server.ready, true);
+		say_ready(r);
+		wait_for_end(r, &signals);
+		stop(r, &signals);
+		log_info("event=stopped");
+	}
+	close_all(r);
+	free(r);
+	return rc;
+}

@@ -1,0 +1,22 @@
+/* run - a server from start to stop: opens what it needs, waits for signals, closes in order. */
+#ifndef RESTANTE_SERVER_RUN_H
+#define RESTANTE_SERVER_RUN_H
+
+#include "base/err.h"
+#include "server/settings.h"
+
+/* Where settings come from, so that a reload can ask again. */
+typedef enum err_code run_load(struct settings *out, void *ctx, struct err *e);
+
+/* Runs until SIGTERM or SIGINT. Takes over *settings. Main's thread; no other may exist yet. */
+enum err_code run(struct settings *settings, run_load *load, void *ctx, struct err *e);
+
+/* Makes the data directory with its parents, mode 0700. */
+enum err_code run_make_data_dir(const char *dir, struct err *e);
+
+/* How the settings describe the store. */
+struct store_options;
+void run_store_options(const struct settings *set, char *dir, size_t dir_size,
+		       struct store_options *out);
+
+#endif

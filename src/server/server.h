@@ -1,0 +1,47 @@
+/* server - what all requests share. Made by main, ended by main; everything in it may be used by
+ * any thread. */
+#ifndef RESTANTE_SERVER_SERVER_H
+#define RESTANTE_SERVER_SERVER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "server/cache.h"
+#include "server/keys.h"
+#include "server/media.h"
+#include "server/settings.h"
+#include "server/workers.h"
+#include "storage/store.h"
+
+struct http;
+
+struct server {
+	/* Replaced by a reload; whoever has one may use it until the program ends. */
+	_Atomic(const struct settings *) settings;
+	_Atomic(const struct keys *) keys;
+
+	struct store *store;
+	struct workers *writers; /* hash and write uploads */
+	struct workers *readers; /* read for fetches */
+	struct cache *cache;
+	struct media_table *media;
+	struct http *http;
+
+	int64_t started_s;
+	atomic_uint_fast64_t disk_free;     /* bytes, refreshed by the keeper */
+	atomic_uint_fast64_t upload_memory; /* bytes in full-size buffers of uploads */
+	atomic_bool ready;
+};
+
+static inline const struct settings *server_settings(const struct server *s)
+{
+	return atomic_load_explicit(&s->settings, memory_order_acquire);
+}
+
+static inline const struct keys *server_keys(const struct server *s)
+{
+	return atomic_load_explicit(&s->keys, memory_order_acquire);
+}
+
+#endif

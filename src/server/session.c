@@ -1,0 +1,513 @@
+#include "server/session.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sodium.h>
+#include <utlist.h>
+
+#include "base/log.h"
+#include "server/metrics.h"
+#include "server/server.h"
+
+/* A chunk grows with what has come: a client that stalls after a few KB holds a few KB. */
+#define FIRST_CAP ((size_t)4 << 10)
+#define SECOND_CAP ((size_t)32 << 10)
+/* Chunks on their way to the store at once; a waiting client goes on when half of them are done,
+ * since stopping and going on again costs more than a chunk. */
+#define IN_FLIGHT_MAX 4u
+#define IN_FLIGHT_LOW 2u
+/* A short upload's chunks stay at hand until it is durable, then they go to the cache. */
+#define KEEP_MAX 16u
+
+/* A chunk on its way, and what of the common budget it has. */
+struct piece {
+	struct chunk *chunk;
+	uint64_t offset, charged;
+	struct piece *next;
+};
+
+enum command { GO_ON, FINISH, BREAK_OFF };
+
+struct session {
+	struct server *server;
+	struct request *req;
+	struct upload rec;       /* what the upload is to be */
+	uint64_t announced;      /* bytes, or HTTP_LENGTH_UNKNOWN */
+	uint64_t max;
+	bool digest_expected;
+	struct digest expected;
+
+	/* the loop's */
+	struct piece *filling;
+	uint64_t received;
+
+	/* between the two, under lock */
+	pthread_mutex_t lock;
+	struct piece *queue;
+	unsigned in_flight;
+	bool active;             /* a worker has it */
+	bool waiting;
+	enum command command;
+	enum session_state state;
+	enum err_code error;
+
+	/* the worker's */
+	struct job job;
+	struct writer *writer;
+	struct digester digester;
+	struct piece *kept;
+	unsigned kept_count;
+	bool keep;
+	struct upload *done;
+};
+
+/* ---- pieces and the budget they share ---- */
+
+static bool charge(struct session *s, struct piece *p, uint64_t bytes)
+{
+	atomic_uint_fast64_t *used = &s->server->upload_memory;
+	uint64_t now = atomic_fetch_add(used, bytes) + bytes;
+
+	if (now > server_settings(s->server)->upload_memory) {
+		atomic_fetch_sub(used, bytes);
+		return false;
+	}
+	p->charged += bytes;
+	return true;
+}
+
+static void piece_free(struct session *s, struct piece *p)
+{
+	if (p == NULL)
+		return;
+	atomic_fetch_sub(&s->server->upload_memory, p->charged);
+	chunk_unref(p->chunk);
+	free(p);
+}
+
+static struct piece *piece_new(uint64_t offset)
+{
+	struct piece *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return NULL;
+	p->offset = offset;
+	p->chunk = chunk_new(FIRST_CAP);
+	if (p->chunk == NULL) {
+		free(p);
+		return NULL;
+	}
+	return p;
+}
+
+/* The most this piece may hold: up to the grid, and no more than is to come. */
+static size_t piece_goal(const struct session *s, const struct piece *p)
+{
+	uint64_t goal = CHUNK_MAX - p->offset % CHUNK_MAX;
+
+	if (s->announced != HTTP_LENGTH_UNKNOWN && s->announced - p->offset < goal)
+		goal = s->announced - p->offset;
+	return (size_t)goal;
+}
+
+/* Makes room in a full piece, if it may be larger and the budget has room; else it goes to the
+ * store as it is. So when memory is short everyone works in small pieces, and nobody waits for
+ * the slow. */
+static bool piece_grow(struct session *s, struct piece *p)
+{
+	const size_t goal = piece_goal(s, p);
+	size_t cap = p->chunk->cap < SECOND_CAP ? SECOND_CAP : goal;
+
+	if (cap > goal)
+		cap = goal;
+	if (cap <= p->chunk->cap)
+		return false;
+	if (cap > SECOND_CAP && !charge(s, p, cap))
+		return false;
+	return chunk_grow(p->chunk, cap);
+}
+
+/* ---- the worker's side ---- */
+
+static enum err_code room_on_disk(struct session *s, struct err *e)
+{
+	if (atomic_load(&s->server->disk_free) < server_settings(s->server)->upload_min_free)
+		return err_set(e, ERR_FULL, "less than upload.min_free left");
+	return ERR_OK;
+}
+
+static enum err_code open_writer(struct session *s, struct err *e)
+{
+	uint64_t expect = s->announced == HTTP_LENGTH_UNKNOWN ? 0 : s->announced;
+
+	if (s->writer != NULL)
+		return ERR_OK;
+	return store_create(s->server->store, &s->rec, expect, &s->writer, e);
+}
+
+static struct bytes piece_bytes(const struct piece *p)
+{
+	return (struct bytes){ p->chunk->data, p->chunk->len };
+}
+
+static enum err_code stage(struct session *s, struct piece *p, struct err *e)
+{
+	enum err_code rc = room_on_disk(s, e);
+
+	if (rc == ERR_OK)
+		rc = open_writer(s, e);
+	if (rc != ERR_OK)
+		return rc;
+	digest_update(&s->digester, piece_bytes(p));
+	return writer_stage(s->writer, piece_bytes(p), e);
+}
+
+static void forget_kept(struct session *s)
+{
+	struct piece *p, *next;
+
+	LL_FOREACH_SAFE(s->kept, p, next)
+		piece_free(s, p);
+	s->kept = NULL;
+	s->keep = false;
+}
+
+static void keep_or_free(struct session *s, struct piece *p)
+{
+	if (s->keep && (s->kept_count == KEEP_MAX || p->chunk->len != CHUNK_MAX))
+		forget_kept(s);
+	if (!s->keep) {
+		piece_free(s, p);
+		return;
+	}
+	s->kept_count++;
+	LL_PREPEND(s->kept, p);
+}
+
+/* A chunk that is mostly slack is not worth its place in the cache as it is. */
+static struct chunk *trimmed(struct chunk *c)
+{
+	struct chunk *copy;
+
+	if (c->len * 2 >= c->cap || (copy = chunk_new(c->len)) == NULL)
+		return chunk_ref(c);
+	memcpy(copy->data, c->data, c->len);
+	copy->len = c->len;
+	return copy;
+}
+
+/* The first recipient is to find the bytes in memory. */
+static void to_cache(struct session *s, const struct media *m, struct piece *p)
+{
+	const struct extent *x;
+	struct chunk *c;
+	uint64_t at;
+
+	if (p == NULL || p->chunk->len == 0)
+		return;
+	x = media_locate(m, p->offset, &at);
+	if (at != p->offset || x->start + x->length < at + p->chunk->len)
+		return;
+	c = trimmed(p->chunk);
+	cache_put(s->server->cache, (struct cache_key){ x->locator, at }, c, false);
+	chunk_unref(c);
+}
+
+static void publish(struct session *s, struct piece *tail, uint64_t epoch)
+{
+	struct media *m;
+	struct piece *p;
+	struct upload *copy = NULL;
+	struct err e;
+
+	/* the table keeps one record, the session answers from another */
+	if (store_lookup(s->server->store, &s->rec.id, &copy, &e) != ERR_OK)
+		return;
+	m = media_put(s->server->media, copy, epoch);
+	if (m == NULL)
+		return;
+	if (s->keep) {
+		LL_FOREACH(s->kept, p)
+			to_cache(s, m, p);
+		if (tail != NULL && tail->offset % CHUNK_MAX == 0)
+			to_cache(s, m, tail);
+	}
+	media_unref(m);
+}
+
+static enum err_code finish(struct session *s, struct piece *tail, struct err *e)
+{
+	const uint64_t epoch = media_epoch(s->server->media);
+	struct digest d;
+	struct commit c = { .digest = &d, .expires_s = s->rec.expires_s };
+	enum err_code rc = room_on_disk(s, e);
+
+	if (rc != ERR_OK)
+		return rc;
+	if (tail != NULL) {
+		c.tail = piece_bytes(tail);
+		digest_update(&s->digester, c.tail);
+	}
+	c.length = digest_count(&s->digester);
+	digest_final(&s->digester, &d);
+	if (s->digest_expected && !digest_equal(&d, &s->expected))
+		return err_set(e, ERR_DIGEST, "not the digest announced");
+	rc = open_writer(s, e);
+	if (rc == ERR_OK)
+		rc = writer_commit(s->writer, &c, &s->done, e);
+	if (rc == ERR_OK)
+		publish(s, tail, epoch);
+	return rc;
+}
+
+static void session_free(struct session *s)
+{
+	struct piece *p, *next;
+
+	LL_FOREACH_SAFE(s->queue, p, next)
+		piece_free(s, p);
+	piece_free(s, s->filling);
+	forget_kept(s);
+	writer_close(s->writer);
+	upload_free(s->done);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+/* Under lock. */
+static void wake_if_waiting(struct session *s)
+{
+	if (!s->waiting)
+		return;
+	s->waiting = false;
+	request_wake(s->req);
+}
+
+static void fail(struct session *s, enum err_code code, const struct err *e)
+{
+	s->state = SESSION_FAILED;
+	s->error = code;
+	log_warn("event=upload_failed code=%d error=\"%s\"", (int)code, e->why);
+}
+
+/* Under lock, which is given up while a piece is stored. */
+static void store_next(struct session *s)
+{
+	struct piece *p = s->queue;
+	enum err_code rc = ERR_OK;
+	struct err e = { 0 };
+
+	LL_DELETE(s->queue, p);
+	if (s->state != SESSION_FAILED && s->command != BREAK_OFF) {
+		pthread_mutex_unlock(&s->lock);
+		rc = stage(s, p, &e);
+		keep_or_free(s, p);
+		pthread_mutex_lock(&s->lock);
+	} else {
+		piece_free(s, p);
+	}
+	s->in_flight--;
+	if (rc != ERR_OK)
+		fail(s, rc, &e);
+	if (s->command == GO_ON && (s->in_flight <= IN_FLIGHT_LOW || rc != ERR_OK))
+		wake_if_waiting(s);
+}
+
+/* Under lock, which is given up meanwhile. */
+static void carry_out_finish(struct session *s)
+{
+	enum err_code rc;
+	struct err e = { 0 };
+
+	if (s->state != SESSION_FAILED) {
+		pthread_mutex_unlock(&s->lock);
+		rc = finish(s, s->filling, &e);
+		/* what is not counted is given back before the client hears of it */
+		if (rc != ERR_OK) {
+			writer_close(s->writer);
+			s->writer = NULL;
+		}
+		forget_kept(s);
+		pthread_mutex_lock(&s->lock);
+		s->state = SESSION_FINISHED;
+		if (rc != ERR_OK)
+			fail(s, rc, &e);
+	}
+	s->command = GO_ON;
+	wake_if_waiting(s);
+}
+
+static void run(struct job *job)
+{
+	struct session *s = (struct session *)((char *)job - offsetof(struct session, job));
+	bool over;
+
+	pthread_mutex_lock(&s->lock);
+	while (s->queue != NULL)
+		store_next(s);
+	if (s->command == FINISH)
+		carry_out_finish(s);
+	over = s->command == BREAK_OFF;
+	s->active = !over && s->queue != NULL;
+	if (s->active)
+		workers_submit(s->server->writers, &s->job);
+	pthread_mutex_unlock(&s->lock);
+	if (over)
+		session_free(s);
+}
+
+/* ---- the loop's side ---- */
+
+/* Under lock. */
+static void activate(struct session *s)
+{
+	if (s->active)
+		return;
+	s->active = true;
+	s->job.run = run;
+	workers_submit(s->server->writers, &s->job);
+}
+
+enum err_code session_begin(struct session **out, struct request *req, const struct params *p,
+			    uint64_t length, int64_t now, struct err *e)
+{
+	struct server *server = request_server(req);
+	const struct settings *set = server_settings(server);
+	const uint64_t need = length == HTTP_LENGTH_UNKNOWN ? 0 : length;
+	struct session *s;
+
+	if (need > set->upload_max)
+		return err_set(e, ERR_TOOBIG, "announced more than upload.max");
+	if (atomic_load(&server->disk_free) < set->upload_min_free + need)
+		return err_set(e, ERR_FULL, "less than upload.min_free would be left");
+	s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return err_set(e, ERR_NOMEM, "session");
+	s->server = server;
+	s->req = req;
+	s->announced = length;
+	s->max = set->upload_max;
+	s->keep = true;
+	s->digest_expected = p->digest_given;
+	s->expected = p->digest;
+	randombytes_buf(s->rec.id.b, sizeof(s->rec.id.b));
+	s->rec.length = length == HTTP_LENGTH_UNKNOWN ? UPLOAD_LENGTH_UNKNOWN : length;
+	s->rec.created_s = now;
+	s->rec.expires_s = now + (int64_t)p->ttl_s;
+	s->rec.kind = (uint8_t)p->kind;
+	s->rec.recipients = p->recipients;
+	pthread_mutex_init(&s->lock, NULL);
+	digest_init(&s->digester);
+	*out = s;
+	return ERR_OK;
+}
+
+/* Hands the filled piece over; with too many on their way the request has to wait. */
+static enum session_state hand_over(struct session *s)
+{
+	enum session_state state;
+
+	pthread_mutex_lock(&s->lock);
+	state = s->state;
+	if (state == SESSION_GOES_ON && s->in_flight >= IN_FLIGHT_MAX) {
+		s->waiting = true;
+		request_wait(s->req);
+		state = SESSION_WAITS;
+	} else if (state == SESSION_GOES_ON) {
+		LL_APPEND(s->queue, s->filling);
+		s->filling = NULL;
+		s->in_flight++;
+		activate(s);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return state;
+}
+
+static enum session_state out_of_memory(struct session *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->state = SESSION_FAILED;
+	s->error = ERR_NOMEM;
+	pthread_mutex_unlock(&s->lock);
+	return SESSION_FAILED;
+}
+
+enum session_state session_take(struct session *s, const uint8_t *data, size_t *n)
+{
+	enum session_state state;
+	struct chunk *c;
+	size_t k;
+
+	if (s->received + *n > s->max) {
+		pthread_mutex_lock(&s->lock);
+		s->state = SESSION_FAILED;
+		s->error = ERR_TOOBIG;
+		pthread_mutex_unlock(&s->lock);
+		*n = 0;
+		return SESSION_FAILED;
+	}
+	while (*n > 0) {
+		if (s->filling == NULL && (s->filling = piece_new(s->received)) == NULL) {
+			*n = 0;
+			return out_of_memory(s);
+		}
+		c = s->filling->chunk;
+		if (c->len == c->cap && !piece_grow(s, s->filling)) {
+			state = hand_over(s);
+			if (state == SESSION_FAILED)
+				*n = 0;
+			if (state != SESSION_GOES_ON)
+				return state;
+			continue;
+		}
+		k = c->cap - c->len < *n ? c->cap - c->len : *n;
+		memcpy(c->data + c->len, data, k);
+		c->len += k;
+		s->received += k;
+		data += k;
+		*n -= k;
+	}
+	return SESSION_GOES_ON;
+}
+
+enum session_state session_finish(struct session *s)
+{
+	enum session_state state;
+
+	pthread_mutex_lock(&s->lock);
+	state = s->state;
+	if (state == SESSION_GOES_ON) {
+		s->command = FINISH;
+		s->waiting = true;
+		request_wait(s->req);
+		activate(s);
+		state = SESSION_WAITS;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return state;
+}
+
+enum err_code session_error(const struct session *s)
+{
+	return s->error;
+}
+
+const struct upload *session_upload(const struct session *s)
+{
+	return s->done;
+}
+
+void session_end(struct session *s)
+{
+	if (s == NULL)
+		return;
+	pthread_mutex_lock(&s->lock);
+	assert(!s->waiting);
+	metric_add(s->state == SESSION_FINISHED ? METRIC_UPLOADS : METRIC_UPLOADS_FAILED, 1);
+	s->command = BREAK_OFF;
+	activate(s); /* the worker frees it: giving bytes back may wait for the disk */
+	pthread_mutex_unlock(&s->lock);
+}

@@ -1,0 +1,274 @@
+#include "storage/engine.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct store {
+	const struct engine *engine;
+	void *self;
+	atomic_uint_fast64_t stages, commits, lookups, reads, drops, failures;
+	atomic_uint_fast64_t bytes_staged, bytes_read, deduplicated;
+};
+
+struct writer {
+	struct store *store;
+	void *inner;            /* the engine's writer */
+	uint64_t durable, end;  /* upload offsets: committed, staged */
+	bool failed, finished;
+};
+
+static void count(atomic_uint_fast64_t *counter, uint64_t n)
+{
+	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+/* Counts what an operator wants to hear of: not that something is absent or there already. */
+static enum err_code counted(struct store *s, enum err_code rc)
+{
+	if (rc != ERR_OK && rc != ERR_NOTFOUND && rc != ERR_EXISTS && rc != ERR_OFFSET)
+		count(&s->failures, 1);
+	return rc;
+}
+
+static bool within_grid(uint64_t at, size_t len)
+{
+	return len <= CHUNK_MAX - at % CHUNK_MAX;
+}
+
+static const struct engine *find_engine(const char *name)
+{
+	for (size_t i = 0; engines[i] != NULL; i++)
+		if (strcmp(engines[i]->name, name) == 0)
+			return engines[i];
+	return NULL;
+}
+
+enum err_code store_open(struct store **out, const char *engine, const struct store_options *opt,
+			 struct err *e)
+{
+	struct store *s = calloc(1, sizeof(*s));
+	enum err_code rc;
+
+	if (s == NULL)
+		return err_set(e, ERR_NOMEM, "store");
+	s->engine = find_engine(engine);
+	if (s->engine == NULL) {
+		rc = err_set(e, ERR_NOTFOUND, "no storage engine is named %s", engine);
+		goto out;
+	}
+	rc = s->engine->open(&s->self, opt, e);
+	if (rc != ERR_OK)
+		goto out;
+	*out = s;
+	s = NULL;
+out:
+	free(s);
+	return rc;
+}
+
+void store_close(struct store *s)
+{
+	if (s == NULL)
+		return;
+	s->engine->close(s->self);
+	free(s);
+}
+
+/* ---- writing ---- */
+
+static enum err_code start_writer(struct store *s, const struct upload *rec, bool fresh,
+				  uint64_t expect, struct writer **out, struct err *e)
+{
+	struct writer *w = calloc(1, sizeof(*w));
+	enum err_code rc;
+
+	if (w == NULL)
+		return err_set(e, ERR_NOMEM, "writer");
+	rc = s->engine->write_open(s->self, rec, fresh, expect, &w->inner, e);
+	if (rc != ERR_OK)
+		goto out;
+	w->store = s;
+	w->durable = w->end = rec->offset;
+	*out = w;
+	w = NULL;
+out:
+	free(w);
+	return rc;
+}
+
+enum err_code store_create(struct store *s, const struct upload *rec, uint64_t expect,
+			   struct writer **out, struct err *e)
+{
+	struct upload fresh = *rec;
+
+	assert(rec->offset == 0 && !rec->finished && rec->expires_s >= 0);
+	if (rec->meta.len > STORE_META_MAX)
+		return err_set(e, ERR_TOOBIG, "metadata of %zu bytes", rec->meta.len);
+	fresh.extent_count = 0;
+	fresh.extents = NULL;
+	return counted(s, start_writer(s, &fresh, true, expect, out, e));
+}
+
+static enum err_code check_appendable(const struct upload *rec, uint64_t offset, struct err *e)
+{
+	if (rec->finished)
+		return err_set(e, ERR_EXISTS, "append to a finished upload");
+	if (rec->offset != offset)
+		return err_set(e, ERR_OFFSET, "append at %llu, durable are %llu",
+			       (unsigned long long)offset, (unsigned long long)rec->offset);
+	return ERR_OK;
+}
+
+enum err_code store_append(struct store *s, const struct upload_id *id, uint64_t offset,
+			   uint64_t expect, struct writer **out, struct err *e)
+{
+	struct upload *rec = NULL;
+	enum err_code rc;
+
+	rc = store_lookup(s, id, &rec, e);
+	if (rc != ERR_OK)
+		return rc;
+	rc = check_appendable(rec, offset, e);
+	if (rc == ERR_OK)
+		rc = counted(s, start_writer(s, rec, false, expect, out, e));
+	upload_free(rec);
+	return rc;
+}
+
+enum err_code writer_stage(struct writer *w, struct bytes data, struct err *e)
+{
+	struct store *s = w->store;
+	enum err_code rc;
+
+	assert(!w->failed && !w->finished);
+	assert(data.len > 0 && within_grid(w->end, data.len));
+	count(&s->stages, 1);
+	rc = counted(s, s->engine->stage(s->self, w->inner, data, e));
+	w->failed = rc != ERR_OK;
+	if (rc != ERR_OK)
+		return rc;
+	w->end += data.len;
+	count(&s->bytes_staged, data.len);
+	return rc;
+}
+
+enum err_code writer_commit(struct writer *w, const struct commit *c, struct upload **rec,
+			    struct err *e)
+{
+	struct store *s = w->store;
+	bool deduplicated = false;
+	enum err_code rc;
+
+	assert(!w->failed && !w->finished && within_grid(w->end, c->tail.len));
+	assert(c->digest != NULL || c->midstate != NULL);
+	assert(c->expires_s >= 0);
+	count(&s->commits, 1);
+	rc = counted(s, s->engine->commit(s->self, w->inner, c, &deduplicated, rec, e));
+	w->failed = rc != ERR_OK;
+	if (rc != ERR_OK)
+		return rc;
+	w->end += c->tail.len;
+	w->durable = w->end;
+	w->finished = c->digest != NULL;
+	count(&s->bytes_staged, c->tail.len);
+	count(&s->deduplicated, deduplicated);
+	return rc;
+}
+
+uint64_t writer_durable(const struct writer *w)
+{
+	return w->durable;
+}
+
+void writer_close(struct writer *w)
+{
+	if (w == NULL)
+		return;
+	w->store->engine->write_close(w->store->self, w->inner);
+	free(w);
+}
+
+/* ---- records ---- */
+
+struct upload *upload_clone(const struct upload *u)
+{
+	size_t extents = u->extent_count * sizeof(*u->extents);
+	struct upload *c = malloc(sizeof(*c) + extents + u->meta.len);
+	uint8_t *rest = (uint8_t *)(c + 1);
+
+	if (c == NULL)
+		return NULL;
+	*c = *u;
+	c->extents = NULL;
+	c->meta.data = NULL;
+	if (extents > 0)
+		c->extents = memcpy(rest, u->extents, extents);
+	if (u->meta.len > 0)
+		c->meta.data = memcpy(rest + extents, u->meta.data, u->meta.len);
+	return c;
+}
+
+void upload_free(struct upload *u)
+{
+	free(u);
+}
+
+enum err_code store_lookup(struct store *s, const struct upload_id *id, struct upload **out,
+			   struct err *e)
+{
+	count(&s->lookups, 1);
+	return counted(s, s->engine->lookup(s->self, id, out, e));
+}
+
+enum err_code store_read(struct store *s, const struct extent *x, uint64_t at, struct chunk **out,
+			 struct err *e)
+{
+	enum err_code rc;
+
+	assert(at >= x->start && at - x->start < x->length);
+	count(&s->reads, 1);
+	rc = counted(s, s->engine->read(s->self, x, at, out, e));
+	if (rc != ERR_OK)
+		return rc;
+	assert((*out)->len > 0 && (*out)->len <= x->length - (at - x->start));
+	assert(within_grid(at, (*out)->len));
+	count(&s->bytes_read, (*out)->len);
+	return rc;
+}
+
+enum err_code store_drop(struct store *s, const struct upload_id *id, struct err *e)
+{
+	count(&s->drops, 1);
+	return counted(s, s->engine->drop(s->self, id, e));
+}
+
+enum err_code store_due(struct store *s, int64_t now, struct upload_id *ids, size_t max,
+			size_t *n, struct err *e)
+{
+	return counted(s, s->engine->due(s->self, now, ids, max, n, e));
+}
+
+enum err_code store_next_blob(struct store *s, const struct digest *after, struct blob *out,
+			      struct err *e)
+{
+	return counted(s, s->engine->next_blob(s->self, after, out, e));
+}
+
+void store_stats(struct store *s, struct store_stats *out)
+{
+	*out = (struct store_stats){
+		.stages = s->stages,
+		.commits = s->commits,
+		.lookups = s->lookups,
+		.reads = s->reads,
+		.drops = s->drops,
+		.failures = s->failures,
+		.bytes_staged = s->bytes_staged,
+		.bytes_read = s->bytes_read,
+		.deduplicated = s->deduplicated,
+	};
+	if (s->engine->bytes_on_disk != NULL)
+		out->bytes_on_disk = s->engine->bytes_on_disk(s->self);
+}

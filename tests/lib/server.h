@@ -1,0 +1,60 @@
+/* server - a real restanted in a folder of its own, for tests over a socket. Fails the test (by
+ * abort with a message) when it does not start. */
+#ifndef RESTANTE_TESTS_SERVER_H
+#define RESTANTE_TESTS_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct test_server_options {
+	const char *config;  /* text of a config file, NULL: none */
+	const char *faults;  /* schedule for the faulty engine (storage/faulty); NULL: real engine.
+	                      * Say inner=rocksdb or inner=memory in it */
+	const char *listen;  /* flag instead of 127.0.0.1:0; "" for none: the config says */
+};
+
+struct test_server {
+	pid_t pid;
+	int port;            /* of the first listener */
+	int ports[4];
+	int port_count;
+	char url[64];
+	char dir[64];        /* data directory, config and log lie in it */
+	struct test_server_options options;
+};
+
+/* Starts in a fresh folder under /tmp; returns when "listening on" was printed. */
+void server_start(struct test_server *s, const struct test_server_options *o);
+
+/* Starts again on the same folder after server_stop(), server_kill() or an end of its own. */
+void server_again(struct test_server *s);
+
+/* Tries to start on the folder and expects it to fail: its exit code. What it wrote to standard
+ * error is in dir/log. */
+int server_try(struct test_server *s);
+
+/* SIGTERM, waits up to 20 s: the exit code, or -signal. */
+int server_stop(struct test_server *s);
+
+/* SIGKILL, and waits. */
+void server_kill(struct test_server *s);
+
+/* True while the process lives. */
+bool server_alive(struct test_server *s);
+
+/* Ends it if it runs (asserting exit code 0 of a SIGTERM if it did) and removes the folder. */
+void server_remove(struct test_server *s);
+
+/* A metric's value, asked over the admin socket. */
+uint64_t server_metric(struct test_server *s, const char *name);
+
+/* Resident memory in bytes (VmRSS). CPU time used in ms. Open files. */
+uint64_t server_rss(const struct test_server *s);
+uint64_t server_cpu_ms(const struct test_server *s);
+int server_files(const struct test_server *s);
+
+/* What it has logged; the caller's to free. */
+char *server_log(const struct test_server *s);
+
+#endif
