@@ -17,14 +17,15 @@
 #include "server/metrics.h"
 
 /* What a client too many is told; it is closed right behind. */
-static const char REFUSAL[] = "HTTP/1.1 503 Service Unavailable\r\n"
-			      "Content-Type: application/problem+json\r\n"
-			      "Retry-After: 5\r\n"
-			      "Connection: close\r\n"
-			      "Content-Length: 105\r\n"
-			      "\r\n"
-			      "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,"
-			      "\"detail\":\"Too many connections.\"}     \n";
+static const char REFUSAL[] =
+	"HTTP/1.1 503 Service Unavailable\r\n"
+	"Content-Type: application/problem+json\r\n"
+	"Retry-After: 5\r\n"
+	"Connection: close\r\n"
+	"Content-Length: 105\r\n"
+	"\r\n"
+	"{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,"
+	"\"detail\":\"Too many connections.\"}     \n";
 
 /* Whom a connection is counted against: an IPv4 address, or an IPv6 network of 64 bits, since a
  * client has as many addresses in there as it likes. */
@@ -214,8 +215,7 @@ enum err_code acceptor_start(struct acceptor **out, const struct listener *liste
 	a->wake_fd = eventfd(0, EFD_CLOEXEC);
 	/* visible to the loops before the first connection is */
 	*out = a;
-	a->started = a->wake_fd >= 0 &&
-		     pthread_create(&a->thread, NULL, acceptor_main, a) == 0;
+	a->started = a->wake_fd >= 0 && pthread_create(&a->thread, NULL, acceptor_main, a) == 0;
 	if (a->started) {
 		(void)pthread_setname_np(a->thread, "acceptor");
 		return ERR_OK;
@@ -243,8 +243,7 @@ void acceptor_free(struct acceptor *a)
 	if (a == NULL)
 		return;
 	acceptor_stop(a);
-	HASH_ITER(hh, a->counts, c, next)
-	{
+	HASH_ITER (hh, a->counts, c, next) {
 		HASH_DEL(a->counts, c);
 		free(c);
 	}

@@ -85,8 +85,8 @@ struct collected {
 	size_t piece_count, chunk_count;
 };
 
-static enum err_code collect_content(struct body *b, const struct body_part *p,
-				     struct collected *c, get_page *get, struct err *e)
+static enum err_code collect_content(struct body *b, const struct body_part *p, struct collected *c,
+				     get_page *get, struct err *e)
 {
 	uint64_t offset = p->from, end = p->from + p->length, skip, n;
 	struct page page;

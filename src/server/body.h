@@ -28,7 +28,7 @@ struct body {
 		uint64_t from;
 	} parts[BODY_PARTS_MAX];
 	char *texts;
-	struct page page;    /* the one at hand while streaming */
+	struct page page; /* the one at hand while streaming */
 };
 
 /* The whole content; one range of it; or several as multipart/byteranges (RFC 9110 section 14.6)

@@ -1,28 +1,29 @@
 #include "server/cors.h"
 
-#include <string.h>
-
 #include "server/route.h"
 #include "server/server.h"
 
 #define ALLOWED_METHODS "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS"
-#define ALLOWED_HEADERS                                                                           \
-	"Authorization, Content-Type, Range, If-Range, If-Match, If-None-Match, Repr-Digest, "    \
+#define ALLOWED_HEADERS                                                                        \
+	"Authorization, Content-Type, Range, If-Range, If-Match, If-None-Match, Repr-Digest, " \
 	"Content-Digest, Want-Repr-Digest"
-#define EXPOSED_HEADERS                                                                           \
-	"ETag, Content-Range, Content-Length, Accept-Ranges, Repr-Digest, Location, "             \
+#define EXPOSED_HEADERS                                                               \
+	"ETag, Content-Range, Content-Length, Accept-Ranges, Repr-Digest, Location, " \
 	"Media-Token, Media-Manage-Token, Upload-Expires, Retry-After"
 
-void cors_headers(struct reply *r, const struct server *server)
+static bool enabled(const struct server *server)
 {
-	const char *origin = server_settings(server)->http_cors_origin;
+	return server_settings(server)->http_cors_origin[0] != '\0';
+}
 
-	if (origin[0] == '\0')
-		return;
-	reply_header(r, "Access-Control-Allow-Origin", origin);
-	reply_header(r, "Access-Control-Expose-Headers", EXPOSED_HEADERS);
-	if (strcmp(origin, "*") != 0)
-		reply_header(r, "Vary", "Origin");
+size_t cors_fields(const struct server *server, struct cors_field out[static CORS_FIELDS])
+{
+	if (!enabled(server))
+		return 0;
+	out[0] = (struct cors_field){ "Access-Control-Allow-Origin",
+				      server_settings(server)->http_cors_origin };
+	out[1] = (struct cors_field){ "Access-Control-Expose-Headers", EXPOSED_HEADERS };
+	return 2;
 }
 
 /* Every path, also "*": a preflight asks for what will be asked, and learns the rest there. */
@@ -32,8 +33,7 @@ static enum http_next options(struct request *req)
 
 	if (r != NULL) {
 		reply_header(r, "Allow", ALLOWED_METHODS);
-		if (server_settings(request_server(req))->http_cors_origin[0] != '\0') {
-			cors_headers(r, request_server(req));
+		if (enabled(request_server(req))) {
 			reply_header(r, "Access-Control-Allow-Methods", ALLOWED_METHODS);
 			reply_header(r, "Access-Control-Allow-Headers", ALLOWED_HEADERS);
 			reply_header(r, "Access-Control-Max-Age", "86400");

@@ -5,8 +5,15 @@
 
 #include "server/http.h"
 
-/* Adds the fields that every answer needs. */
-void cors_headers(struct reply *r, const struct server *server);
+#define CORS_FIELDS 2
+
+struct cors_field {
+	const char *name, *value;
+};
+
+/* The fields to add to the answer of a request that names an origin; how many. The transport adds
+ * them, to every answer. */
+size_t cors_fields(const struct server *server, struct cors_field out[static CORS_FIELDS]);
 
 extern const struct handler cors_options_handler;
 

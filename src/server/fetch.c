@@ -10,7 +10,6 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "server/body.h"
-#include "server/cors.h"
 #include "server/problem.h"
 #include "server/server.h"
 #include "wire/digest_header.h"
@@ -125,7 +124,6 @@ static void add_headers(struct fetch *f, struct reply *r)
 	reply_header(r, "ETag", etag);
 	reply_headerf(r, "Cache-Control", "private, immutable, no-transform, max-age=%" PRId64,
 		      left > 0 ? left : 0);
-	cors_headers(r, f->server);
 	if (r->status == 304)
 		return;
 	digest_header_format(digest, &u->digest);
@@ -210,7 +208,7 @@ static enum http_next loaded(struct fetch *f)
 		return send_in_blocks(f);
 	}
 	if (f->rc != ERR_OK)
-		return answer(f->req, problem_of(f->server, f->rc));
+		return answer(f->req, problem_of(f->rc));
 	keep_for_reuse(f);
 	return send_reply(f);
 }
@@ -235,7 +233,8 @@ static enum http_next send_body(struct fetch *f)
 
 /* ---- conditions and ranges, in the order of RFC 9110 section 13.2.2 ---- */
 
-/* There is no modification date, so the conditions on one do not apply (sections 13.1.3, 13.1.4). */
+/* There is no modification date, so the conditions on one do not apply (sections 13.1.3, 13.1.4).
+ */
 static int condition(struct fetch *f, const char *etag)
 {
 	size_t n;
@@ -269,14 +268,14 @@ static enum http_next send_status(struct fetch *f, int status)
 
 static enum http_next refuse_condition(struct fetch *f)
 {
-	struct reply *r = problem_reply(f->server, 412, NULL, NULL);
+	struct reply *r = problem_reply(412, NULL, NULL);
 
 	return answer(f->req, r);
 }
 
 static enum http_next refuse_range(struct fetch *f)
 {
-	struct reply *r = problem_reply(f->server, 416, NULL, NULL);
+	struct reply *r = problem_reply(416, NULL, NULL);
 
 	if (r != NULL)
 		reply_headerf(r, "Content-Range", "bytes */%" PRIu64, f->media->upload->offset);
@@ -306,9 +305,8 @@ static enum http_next send_ranges(struct fetch *f, const struct range *r, size_t
 	add_headers(f, f->reply);
 	if (count == 1) {
 		reply_header(f->reply, "Content-Type", "application/octet-stream");
-		reply_headerf(f->reply, "Content-Range",
-			      "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, r[0].first, r[0].last,
-			      f->media->upload->offset);
+		reply_headerf(f->reply, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64,
+			      r[0].first, r[0].last, f->media->upload->offset);
 		body_range(&f->body, f->server, f->media, r[0]);
 		return send_body(f);
 	}
@@ -405,11 +403,11 @@ static enum http_next start(struct request *req, enum token_type type)
 	struct fetch *f;
 
 	if (!verified(req, type, now, &id))
-		return answer(req, problem_not_found(s));
+		return answer(req, problem_not_found());
 	m = media_get(s->media, &id);
 	if (m != NULL && !alive(m, now)) {
 		media_unref(m);
-		return answer(req, problem_not_found(s));
+		return answer(req, problem_not_found());
 	}
 	r = m == NULL ? NULL : ready_reply(req, m, now);
 	if (r != NULL) {
@@ -433,11 +431,11 @@ static enum http_next start(struct request *req, enum token_type type)
 static enum http_next looked_up(struct fetch *f)
 {
 	if (f->rc != ERR_OK)
-		return answer(f->req, problem_of(f->server, f->rc));
+		return answer(f->req, problem_of(f->rc));
 	if (f->media == NULL)
 		return HTTP_CUT;
 	if (!alive(f->media, f->now_s))
-		return answer(f->req, problem_not_found(f->server));
+		return answer(f->req, problem_not_found());
 	return decide(f);
 }
 

@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "server/cors.h"
 #include "server/server.h"
 #include "wire/digest_header.h"
 #include "wire/token.h"
@@ -82,6 +81,5 @@ struct reply *finished_reply(const struct server *server, const struct upload *u
 	reply_header(r, "Media-Manage-Token", manage);
 	reply_header(r, "Repr-Digest", digest);
 	reply_header(r, "Upload-Expires", expires);
-	cors_headers(r, server);
 	return r;
 }

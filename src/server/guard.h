@@ -17,7 +17,8 @@ struct guard {
 void guard_header(struct guard *g, const char *name, size_t name_len, const char *value,
 		  size_t value_len);
 
-/* The status to refuse with: 400, 431, 501 or 505; 0 if the head is sound. head_size is in bytes. */
+/* The status to refuse with: 400, 431, 501 or 505; 0 if the head is sound. head_size is in bytes.
+ */
 int guard_verdict(const struct guard *g, const char *version, size_t head_size, size_t head_max);
 
 #endif

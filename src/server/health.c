@@ -33,7 +33,7 @@ static enum http_next readyz(struct request *req)
 {
 	if (atomic_load(&request_server(req)->ready))
 		return plain(req, "text/plain", strdup("ok\n"), 3);
-	request_reply(req, problem_reply(request_server(req), 503, NULL, "Not ready."));
+	request_reply(req, problem_reply(503, NULL, "Not ready."));
 	return HTTP_GO;
 }
 
@@ -50,11 +50,9 @@ static void print_gauges(FILE *f, struct server *s)
 			  ca.bytes);
 	metrics_print_one(f, "restante_cache_chunks", "gauge", "Chunks in the cache.", ca.chunks);
 	metrics_print_one(f, "restante_chunk_memory_bytes", "gauge",
-			  "Bytes of all chunks in memory, cached or on their way.",
-			  chunk_memory());
+			  "Bytes of all chunks in memory, cached or on their way.", chunk_memory());
 	metrics_print_one(f, "restante_upload_memory_bytes", "gauge",
-			  "Bytes in full-size buffers of uploads.",
-			  atomic_load(&s->upload_memory));
+			  "Bytes in full-size buffers of uploads.", atomic_load(&s->upload_memory));
 	metrics_print_one(f, "restante_disk_free_bytes", "gauge", "Free bytes under the store.",
 			  atomic_load(&s->disk_free));
 	metrics_print_one(f, "restante_store_bytes", "gauge", "Bytes the store has on disk.",

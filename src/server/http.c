@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/acceptor.h"
+#include "server/cors.h"
 #include "server/guard.h"
 #include "server/linger.h"
 #include "server/metrics.h"
@@ -64,11 +65,11 @@ struct loop {
 	int wake_fd;
 	pthread_t thread;
 	bool running;
-	struct conn *conns;      /* loop thread only */
+	struct conn *conns; /* loop thread only */
 	atomic_size_t conn_count;
-	atomic_size_t waiting;   /* suspended requests */
-	unsigned quiet_turns;    /* without any, while cutting */
-	pthread_mutex_t lock;    /* arrivals */
+	atomic_size_t waiting; /* suspended requests */
+	unsigned quiet_turns;  /* without any, while cutting */
+	pthread_mutex_t lock;  /* arrivals */
 	struct arrival *arrivals;
 };
 
@@ -88,8 +89,8 @@ static const struct {
 	const char *name;
 	unsigned next;
 } states[STATES] = {
-	[AT_HEAD] = { "head", TO(AT_BODY) | TO(AT_DONE) | TO(DISCARDING) | TO(LINGERING) |
-				      TO(ANSWERED) },
+	[AT_HEAD] = { "head",
+		      TO(AT_BODY) | TO(AT_DONE) | TO(DISCARDING) | TO(LINGERING) | TO(ANSWERED) },
 	[AT_BODY] = { "body", TO(AT_DONE) | TO(DISCARDING) | TO(LINGERING) },
 	[AT_DONE] = { "done", TO(ANSWERED) },
 	[DISCARDING] = { "discarding", TO(ANSWERED) }, /* answered after the body was thrown away */
@@ -269,7 +270,7 @@ static struct MHD_Response *native_body(struct reply *reply)
 	return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
 }
 
-static struct MHD_Response *native_make(struct reply *reply, bool close)
+static struct MHD_Response *native_make(struct reply *reply)
 {
 	struct MHD_Response *m = native_body(reply);
 
@@ -277,7 +278,28 @@ static struct MHD_Response *native_make(struct reply *reply, bool close)
 		return NULL;
 	for (size_t i = 0; i < reply->header_count; i++)
 		(void)MHD_add_response_header(m, reply->headers[i].name, reply->headers[i].value);
-	if (close)
+	/* what an origin is told of this answer is not told to everyone */
+	(void)MHD_add_response_header(m, "Vary", "Origin");
+	return m;
+}
+
+static bool names_origin(struct request *r)
+{
+	size_t n;
+
+	return request_header(r, "Origin", &n, NULL) != NULL;
+}
+
+/* One that answers this request only. */
+static struct MHD_Response *native_for(struct request *r, bool close)
+{
+	struct MHD_Response *m = native_make(r->reply);
+	struct cors_field cors[CORS_FIELDS];
+	size_t n = m != NULL && names_origin(r) ? cors_fields(request_server(r), cors) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		(void)MHD_add_response_header(m, cors[i].name, cors[i].value);
+	if (m != NULL && close)
 		(void)MHD_add_response_header(m, "Connection", "close");
 	return m;
 }
@@ -292,7 +314,7 @@ static struct MHD_Response *native_of(struct reply *reply)
 
 	if (m != NULL)
 		return m;
-	m = native_make(reply, false);
+	m = native_make(reply);
 	if (m == NULL)
 		return NULL;
 	reply->native_free = native_free;
@@ -309,14 +331,15 @@ static bool leaving(const struct request *r)
 
 static enum MHD_Result queue(struct request *r)
 {
-	struct MHD_Response *m = leaving(r) ? native_make(r->reply, true) : native_of(r->reply);
+	const bool alone = leaving(r) || names_origin(r);
+	struct MHD_Response *m = alone ? native_for(r, leaving(r)) : native_of(r->reply);
 	enum MHD_Result rc;
 
 	if (m == NULL)
 		return MHD_NO;
 	move(r, ANSWERED);
 	rc = MHD_queue_response(r->mc, (unsigned)r->reply->status, m);
-	if (m != atomic_load(&r->reply->native))
+	if (alone)
 		MHD_destroy_response(m);
 	return rc;
 }
@@ -347,6 +370,16 @@ static bool expects_continue(struct request *r)
 	return v != NULL && n == 12 && strncasecmp(v, "100-continue", n) == 0 && r->http11;
 }
 
+/* For an answer that does not take the library's way. */
+static void add_cors(struct request *r)
+{
+	struct cors_field cors[CORS_FIELDS];
+	size_t n = names_origin(r) ? cors_fields(request_server(r), cors) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		reply_header(r->reply, cors[i].name, cors[i].value);
+}
+
 /* An answer is there before the body is. Closing on a client that is still sending would cost it
  * the answer (the kernel resets the connection), so the body is read and thrown away: a short one
  * to its end, of a long one what comes in a short while. */
@@ -363,6 +396,7 @@ static enum MHD_Result answer_early(struct request *r, bool body_begun)
 		return MHD_YES;
 	}
 	move(r, LINGERING);
+	add_cors(r);
 	if (!linger_start(&r->linger, r->reply, r->method == HTTP_HEAD,
 			  MHD_get_reason_phrase_for((unsigned)r->reply->status), fd_of(r),
 			  tls_of(r), clock_mono_ms()))
@@ -373,7 +407,7 @@ static enum MHD_Result answer_early(struct request *r, bool body_begun)
 
 static enum MHD_Result refuse(struct request *r, int status, const char *detail)
 {
-	request_reply(r, problem_reply(request_server(r), status, NULL, detail));
+	request_reply(r, problem_reply(status, NULL, detail));
 	return r->reply == NULL ? MHD_NO : answer_early(r, false);
 }
 
@@ -417,8 +451,7 @@ static uint64_t body_length(struct request *r)
 static enum MHD_Result refuse_method(struct request *r)
 {
 	char allow[ROUTE_ALLOW_SIZE];
-	struct reply *reply = problem_reply(request_server(r), 405, NULL,
-					    "This resource does not know that method.");
+	struct reply *reply = problem_reply(405, NULL, "This resource does not know that method.");
 
 	route_allow(allow, r->route.allow);
 	if (reply != NULL)
@@ -438,8 +471,9 @@ static enum MHD_Result first_look(struct request *r, const char *method, const c
 	r->body_length = HTTP_LENGTH_UNKNOWN;
 	status = head_status(r, version);
 	if (status != 0) {
-		request_reply(r, problem_reply(request_server(r), status, NULL, NULL));
-		/* queued in the first call: MHD closes, and nothing behind it is taken for a request */
+		request_reply(r, problem_reply(status, NULL, NULL));
+		/* queued in the first call: MHD closes, and nothing behind it is taken for a
+		 * request */
 		return r->reply == NULL ? MHD_NO : queue(r);
 	}
 	r->body_length = body_length(r);
@@ -678,20 +712,26 @@ static void dismiss(struct loop *l, int phase)
 {
 	struct conn *c;
 
-	DL_FOREACH(l->conns, c)
+	DL_FOREACH (l->conns, c)
 		if (phase == CUTTING || !c->busy)
 			(void)shutdown(c->fd, phase == CUTTING ? SHUT_RDWR : SHUT_RD);
 }
 
-static int turn_timeout(struct loop *l)
+/* When the loop must look again although nothing happens, in ms; marks the daemons that have work
+ * left over from the last turn. */
+static int turn_timeout(struct loop *l, bool due[static POOLS])
 {
 	MHD_UNSIGNED_LONG_LONG t;
 	int ms = 1000;
 
-	for (int i = 0; i < POOLS; i++)
-		if (l->sides[i].daemon != NULL &&
-		    MHD_get_timeout(l->sides[i].daemon, &t) == MHD_YES && t < (unsigned)ms)
-			ms = (int)t;
+	for (int i = 0; i < POOLS; i++) {
+		due[i] = false;
+		if (l->sides[i].daemon == NULL ||
+		    MHD_get_timeout(l->sides[i].daemon, &t) != MHD_YES || t >= (unsigned)ms)
+			continue;
+		due[i] = t == 0;
+		ms = (int)t;
+	}
 	return ms;
 }
 
@@ -718,6 +758,7 @@ static void *loop_main(void *arg)
 {
 	struct loop *l = arg;
 	struct pollfd p[POOLS + 1];
+	bool due[POOLS];
 	uint64_t x;
 
 	for (int i = 0; i < POOLS; i++)
@@ -731,28 +772,33 @@ static void *loop_main(void *arg)
 		};
 	p[POOLS] = (struct pollfd){ .fd = l->wake_fd, .events = POLLIN };
 	do {
-		int ms = turn_timeout(l);
+		int ms = turn_timeout(l, due);
+		int events = poll(p, POOLS + 1, ms);
+		/* after a silence, or a wake-up, all are looked at: time is up for some connection,
+		 * or one is to be resumed */
+		bool all = events <= 0 || p[POOLS].revents != 0;
 
-		if (ms > 0)
-			(void)poll(p, POOLS + 1, ms);
-		(void)!read(l->wake_fd, &x, sizeof(x));
+		if (p[POOLS].revents != 0)
+			(void)!read(l->wake_fd, &x, sizeof(x));
 		adopt(l);
-		/* B1: MHD_run() asks epoll with timeout 0, so a full batch of events stalls nobody */
+		/* B1: MHD_run() asks epoll with timeout 0, so a full batch of events stalls nobody
+		 */
 		for (int i = 0; i < POOLS; i++)
-			if (l->sides[i].daemon != NULL)
+			if (l->sides[i].daemon != NULL && (all || due[i] || p[i].revents != 0))
 				(void)MHD_run(l->sides[i].daemon);
 	} while (!turn_stop(l));
 	return NULL;
 }
 
-static bool start_daemon(struct loop *l, enum pool pool, size_t memory,
-			 const struct settings *set, int listen_fd)
+static bool start_daemon(struct loop *l, enum pool pool, size_t memory, const struct settings *set,
+			 int listen_fd)
 {
 	const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
 			       (listen_fd < 0 ? MHD_USE_NO_LISTEN_SOCKET : 0u) |
 			       (pool == TLS ? MHD_USE_TLS : 0u);
 	struct side *side = &l->sides[pool];
-	struct MHD_OptionItem extra[2] = { { MHD_OPTION_END, 0, NULL }, { MHD_OPTION_END, 0, NULL } };
+	struct MHD_OptionItem extra[2] = { { MHD_OPTION_END, 0, NULL },
+					   { MHD_OPTION_END, 0, NULL } };
 
 	if (listen_fd >= 0)
 		extra[0] = (struct MHD_OptionItem){ MHD_OPTION_LISTEN_SOCKET, listen_fd, NULL };
@@ -761,8 +807,8 @@ static bool start_daemon(struct loop *l, enum pool pool, size_t memory,
 						    (intptr_t)tls_retrieve, NULL };
 	*side = (struct side){ .loop = l, .pool = pool };
 	side->daemon = MHD_start_daemon(
-		flags, 0, NULL, NULL, on_request, side, MHD_OPTION_EXTERNAL_LOGGER,
-		on_library_log, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory,
+		flags, 0, NULL, NULL, on_request, side, MHD_OPTION_EXTERNAL_LOGGER, on_library_log,
+		NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory,
 		MHD_OPTION_CONNECTION_MEMORY_INCREMENT, memory, MHD_OPTION_CONNECTION_TIMEOUT,
 		(unsigned)set->http_timeout, MHD_OPTION_STRICT_FOR_CLIENT, 1,
 		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes,
@@ -813,9 +859,9 @@ static void give(void *ctx, const struct accepted *in)
 	kick(best);
 }
 
-enum err_code http_start(struct http **out, struct server *server,
-			 const struct settings *settings, struct listener *listeners,
-			 size_t listener_count, int admin_fd, struct err *e)
+enum err_code http_start(struct http **out, struct server *server, const struct settings *settings,
+			 struct listener *listeners, size_t listener_count, int admin_fd,
+			 struct err *e)
 {
 	struct http *h = calloc(1, sizeof(*h));
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -826,8 +872,8 @@ enum err_code http_start(struct http **out, struct server *server,
 		return err_set(e, ERR_NOMEM, "transport");
 	h->server = server;
 	h->admin_fd = admin_fd;
-	h->loop_count = settings->http_loops != 0 ? settings->http_loops
-						  : (size_t)(cores > 0 ? cores : 1);
+	h->loop_count =
+		settings->http_loops != 0 ? settings->http_loops : (size_t)(cores > 0 ? cores : 1);
 	h->loops = calloc(h->loop_count, sizeof(*h->loops));
 	for (size_t i = 0; i < listener_count; i++)
 		tls = tls || listeners[i].tls;

@@ -56,9 +56,9 @@ struct handler {
 
 /* Starts loops and acceptor over the listeners (borrowed). admin_fd is a listening Unix socket for
  * the operator, or -1. ERR_NOMEM, ERR_IO, ERR_INVALID. */
-enum err_code http_start(struct http **out, struct server *server,
-			 const struct settings *settings, struct listener *listeners,
-			 size_t listener_count, int admin_fd, struct err *e);
+enum err_code http_start(struct http **out, struct server *server, const struct settings *settings,
+			 struct listener *listeners, size_t listener_count, int admin_fd,
+			 struct err *e);
 
 /* Takes no new connection and lets what runs finish; returns when all is quiet, grace_ms have
  * passed, or *hurry has become non-zero. Then cuts what is left. */

@@ -30,8 +30,8 @@ static char *write_out(const struct reply *reply, bool head_only, const char *re
 	return text;
 }
 
-bool linger_start(struct lingering *l, const struct reply *reply, bool head_only, const char *reason,
-		  int fd, gnutls_session_t tls, int64_t now_ms)
+bool linger_start(struct lingering *l, const struct reply *reply, bool head_only,
+		  const char *reason, int fd, gnutls_session_t tls, int64_t now_ms)
 {
 	size_t len;
 	char *text = write_out(reply, head_only, reason, &len);

@@ -43,26 +43,27 @@ static const struct option options[] = {
 
 static void print_help(void)
 {
-	(void)printf("usage: restanted [--config FILE] [--data-dir DIR] [--listen ADDRESS:PORT]...\n"
-		     "       restanted --check-config | --scrub | --rotate-keys | --print-conf |\n"
-		     "                 --print-mdoc | --version | --help\n"
-		     "\n"
-		     "Keeps sealed media for chats until it is fetched or expires.\n"
-		     "\n"
-		     "  --config FILE          settings; without it the defaults below hold\n"
-		     "  --data-dir DIR         where keys and store live\n"
-		     "  --listen ADDRESS:PORT  instead of the file's listeners; port 0 picks one\n"
-		     "  --check-config         say what is wrong with the settings, and stop\n"
-		     "  --scrub                re-hash every blob, list what is damaged\n"
-		     "  --rotate-keys          add a token key; SIGHUP makes a server use it\n"
-		     "  --print-conf           a config file with every setting\n"
-		     "  --print-mdoc           the same for the manual page\n"
-		     "  --version              print the version\n"
-		     "  --help                 this\n"
-		     "\n"
-		     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 damage found.\n"
-		     "\n"
-		     "Settings and their defaults (restante.conf(5)):\n");
+	(void)printf(
+		"usage: restanted [--config FILE] [--data-dir DIR] [--listen ADDRESS:PORT]...\n"
+		"       restanted --check-config | --scrub | --rotate-keys | --print-conf |\n"
+		"                 --print-mdoc | --version | --help\n"
+		"\n"
+		"Keeps sealed media for chats until it is fetched or expires.\n"
+		"\n"
+		"  --config FILE          settings; without it the defaults below hold\n"
+		"  --data-dir DIR         where keys and store live\n"
+		"  --listen ADDRESS:PORT  instead of the file's listeners; port 0 picks one\n"
+		"  --check-config         say what is wrong with the settings, and stop\n"
+		"  --scrub                re-hash every blob, list what is damaged\n"
+		"  --rotate-keys          add a token key; SIGHUP makes a server use it\n"
+		"  --print-conf           a config file with every setting\n"
+		"  --print-mdoc           the same for the manual page\n"
+		"  --version              print the version\n"
+		"  --help                 this\n"
+		"\n"
+		"Exit codes: 0 done, 1 failed, 2 wrong usage, 3 damage found.\n"
+		"\n"
+		"Settings and their defaults (restante.conf(5)):\n");
 	settings_print_help(stdout);
 }
 

@@ -5,7 +5,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "server/cors.h"
 #include "server/problem.h"
 #include "server/server.h"
 #include "wire/token.h"
@@ -45,7 +44,7 @@ static enum http_next start(struct request *req, enum token_type type)
 	const char *text = request_param(req, &n);
 
 	if (token_verify(&t, text, n, type, clock_now_s(), keys_find, server_keys(s)) != ERR_OK)
-		return answer(req, problem_not_found(s));
+		return answer(req, problem_not_found());
 	x = calloc(1, sizeof(*x));
 	if (x == NULL)
 		return HTTP_CUT;
@@ -60,14 +59,7 @@ static enum http_next start(struct request *req, enum token_type type)
 
 static enum http_next finish(struct request *req, const struct removal *x)
 {
-	struct reply *r;
-
-	if (x->rc != ERR_OK)
-		return answer(req, problem_of(request_server(req), x->rc));
-	r = reply_new(204);
-	if (r != NULL)
-		cors_headers(r, request_server(req));
-	return answer(req, r);
+	return answer(req, x->rc == ERR_OK ? reply_new(204) : problem_of(x->rc));
 }
 
 static enum http_next head(struct request *req)

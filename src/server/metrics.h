@@ -6,22 +6,22 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define METRIC_LIST(X)                                                                            \
-	X(CONNECTIONS, "restante_connections_total", "Connections accepted.")                     \
-	X(CONNECTIONS_REFUSED, "restante_connections_refused_total",                              \
-	  "Connections turned away over a limit.")                                                \
-	X(REQUESTS_2XX, "restante_requests_2xx_total", "Requests answered with 2xx.")             \
-	X(REQUESTS_3XX, "restante_requests_3xx_total", "Requests answered with 3xx.")             \
-	X(REQUESTS_4XX, "restante_requests_4xx_total", "Requests answered with 4xx.")             \
-	X(REQUESTS_5XX, "restante_requests_5xx_total", "Requests answered with 5xx.")             \
-	X(REQUESTS_CUT, "restante_requests_cut_total", "Requests that ended without an answer.")  \
-	X(BYTES_RECEIVED, "restante_received_bytes_total", "Body bytes taken from clients.")      \
-	X(BYTES_SENT, "restante_sent_bytes_total", "Body bytes of answers sent whole.")           \
-	X(UPLOADS, "restante_uploads_finished_total", "Uploads finished.")                        \
-	X(UPLOADS_FAILED, "restante_uploads_failed_total", "Uploads refused or broken off.")      \
-	X(CACHE_HITS, "restante_cache_hits_total", "Chunks found in memory.")                     \
-	X(CACHE_MISSES, "restante_cache_misses_total", "Chunks read from the store.")             \
-	X(EXPIRED, "restante_expired_total", "Uploads dropped by the sweep.")                     \
+#define METRIC_LIST(X)                                                                           \
+	X(CONNECTIONS, "restante_connections_total", "Connections accepted.")                    \
+	X(CONNECTIONS_REFUSED, "restante_connections_refused_total",                             \
+	  "Connections turned away over a limit.")                                               \
+	X(REQUESTS_2XX, "restante_requests_2xx_total", "Requests answered with 2xx.")            \
+	X(REQUESTS_3XX, "restante_requests_3xx_total", "Requests answered with 3xx.")            \
+	X(REQUESTS_4XX, "restante_requests_4xx_total", "Requests answered with 4xx.")            \
+	X(REQUESTS_5XX, "restante_requests_5xx_total", "Requests answered with 5xx.")            \
+	X(REQUESTS_CUT, "restante_requests_cut_total", "Requests that ended without an answer.") \
+	X(BYTES_RECEIVED, "restante_received_bytes_total", "Body bytes taken from clients.")     \
+	X(BYTES_SENT, "restante_sent_bytes_total", "Body bytes of answers sent whole.")          \
+	X(UPLOADS, "restante_uploads_finished_total", "Uploads finished.")                       \
+	X(UPLOADS_FAILED, "restante_uploads_failed_total", "Uploads refused or broken off.")     \
+	X(CACHE_HITS, "restante_cache_hits_total", "Chunks found in memory.")                    \
+	X(CACHE_MISSES, "restante_cache_misses_total", "Chunks read from the store.")            \
+	X(EXPIRED, "restante_expired_total", "Uploads dropped by the sweep.")                    \
 	X(SWEEPS, "restante_sweeps_total", "Sweeps run.")
 
 #define X(name, text, help) METRIC_##name,

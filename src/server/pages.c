@@ -11,8 +11,8 @@
 /* Where a page lies: the part of a grid cell that one extent covers. */
 struct place {
 	const struct extent *extent;
-	uint64_t at;     /* of the page, in the locator */
-	uint64_t start;  /* of the page, in the content */
+	uint64_t at;    /* of the page, in the locator */
+	uint64_t start; /* of the page, in the content */
 	size_t len;
 };
 
@@ -78,8 +78,8 @@ static enum err_code gather(struct server *s, const struct place *p, struct chun
 	return rc;
 }
 
-enum err_code page_load(struct server *s, const struct media *m, uint64_t offset,
-			struct page *out, struct err *e)
+enum err_code page_load(struct server *s, const struct media *m, uint64_t offset, struct page *out,
+			struct err *e)
 {
 	struct place p = place_of(m, offset);
 	const bool bulk = m->upload->offset > server_settings(s)->fetch_cache / BULK_SHARE;

@@ -21,8 +21,8 @@ bool page_cached(struct server *s, const struct media *m, uint64_t offset, struc
 
 /* The same from the store, and into the cache. For workers: waits for a disk. ERR_NOTFOUND: dropped
  * meanwhile. ERR_DAMAGED, ERR_IO, ERR_NOMEM. */
-enum err_code page_load(struct server *s, const struct media *m, uint64_t offset,
-			struct page *out, struct err *e);
+enum err_code page_load(struct server *s, const struct media *m, uint64_t offset, struct page *out,
+			struct err *e);
 
 /* Whether chunks in memory leave room for an answer to hold more of them. */
 bool pages_have_room(const struct server *s);

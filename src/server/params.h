@@ -17,7 +17,7 @@ enum kind { KIND_FILE, KIND_PHOTO, KIND_VIDEO, KIND_VOICE, KIND_COUNT };
 
 struct params {
 	enum kind kind;
-	uint64_t ttl_s;       /* within the server's bounds */
+	uint64_t ttl_s; /* within the server's bounds */
 	uint16_t recipients;
 	bool digest_given;
 	struct digest digest; /* the content must have */

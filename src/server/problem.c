@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/cors.h"
-
 #define TYPE_PREFIX "urn:restante:problem:"
 
 static const struct {
@@ -73,8 +71,7 @@ static char *problem_json(int status, const char *slug, const char *detail)
 	return text;
 }
 
-struct reply *problem_reply(const struct server *server, int status, const char *slug,
-			    const char *detail)
+struct reply *problem_reply(int status, const char *slug, const char *detail)
 {
 	struct reply *r = reply_new(status);
 	char *text = problem_json(status, slug, detail);
@@ -90,20 +87,19 @@ struct reply *problem_reply(const struct server *server, int status, const char 
 	reply_header(r, "X-Content-Type-Options", "nosniff");
 	if (status == 429 || status == 503 || status == 507)
 		reply_header(r, "Retry-After", status == 507 ? "60" : "5");
-	cors_headers(r, server);
 	return r;
 }
 
-struct reply *problem_of(const struct server *server, enum err_code code)
+struct reply *problem_of(enum err_code code)
 {
 	for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
 		if (meanings[i].code == code)
-			return problem_reply(server, meanings[i].status, meanings[i].slug,
+			return problem_reply(meanings[i].status, meanings[i].slug,
 					     meanings[i].detail);
-	return problem_reply(server, 500, NULL, NULL);
+	return problem_reply(500, NULL, NULL);
 }
 
-struct reply *problem_not_found(const struct server *server)
+struct reply *problem_not_found(void)
 {
-	return problem_of(server, ERR_NOTFOUND);
+	return problem_of(ERR_NOTFOUND);
 }

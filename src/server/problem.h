@@ -6,18 +6,15 @@
 #include "base/err.h"
 #include "server/reply.h"
 
-struct server;
-
 /* A problem with this status. slug names a type of ours ("digest-mismatch"), NULL is about:blank;
  * detail is for a person and never holds what a client sent, NULL leaves it out. 429, 503 and 507
  * get Retry-After. NULL without memory. */
-struct reply *problem_reply(const struct server *server, int status, const char *slug,
-			    const char *detail);
+struct reply *problem_reply(int status, const char *slug, const char *detail);
 
 /* The problem that a failed call means to the client; e->why stays with us. */
-struct reply *problem_of(const struct server *server, enum err_code code);
+struct reply *problem_of(enum err_code code);
 
 /* The one answer of the fetch path to unknown, expired, deleted and forged tokens. */
-struct reply *problem_not_found(const struct server *server);
+struct reply *problem_not_found(void);
 
 #endif

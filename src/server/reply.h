@@ -33,19 +33,19 @@ struct reply {
 	} headers[REPLY_HEADERS_MAX];
 
 	enum reply_body kind;
-	uint64_t size;            /* bytes of the body (of HEAD: what GET would send) */
-	char *text;               /* REPLY_TEXT: owned */
+	uint64_t size; /* bytes of the body (of HEAD: what GET would send) */
+	char *text;    /* REPLY_TEXT: owned */
 
-	struct iovec *pieces;     /* REPLY_PIECES: owned, into chunks or into text */
+	struct iovec *pieces; /* REPLY_PIECES: owned, into chunks or into text */
 	size_t piece_count;
-	struct chunk **chunks;    /* references held while the reply lives */
+	struct chunk **chunks; /* references held while the reply lives */
 	size_t chunk_count;
 
 	/* REPLY_STREAM: up to max bytes at pos; called in the event loop of the request */
 	ssize_t (*read)(void *ctx, uint64_t pos, uint8_t *buf, size_t max);
 	void *read_ctx;
 
-	_Atomic(void *) native;   /* http.c's form of it, made once */
+	_Atomic(void *) native; /* http.c's form of it, made once */
 	void (*native_free)(void *native);
 };
 

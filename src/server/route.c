@@ -32,8 +32,8 @@ static const struct {
 	const char *name;
 	enum http_method method;
 } methods[] = {
-	{ "GET", HTTP_GET },       { "HEAD", HTTP_HEAD },     { "PUT", HTTP_PUT },
-	{ "POST", HTTP_POST },     { "PATCH", HTTP_PATCH },   { "DELETE", HTTP_DELETE },
+	{ "GET", HTTP_GET },         { "HEAD", HTTP_HEAD },   { "PUT", HTTP_PUT },
+	{ "POST", HTTP_POST },       { "PATCH", HTTP_PATCH }, { "DELETE", HTTP_DELETE },
 	{ "OPTIONS", HTTP_OPTIONS },
 };
 #define METHOD_COUNT (sizeof(methods) / sizeof(methods[0]))

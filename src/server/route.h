@@ -8,7 +8,7 @@ struct route_match {
 	const struct handler *handler;
 	const char *param; /* into the path: the segment that "*" stands for */
 	size_t param_len;
-	unsigned allow;    /* methods the path knows, for 405; 0: no such path */
+	unsigned allow; /* methods the path knows, for 405; 0: no such path */
 };
 
 /* Finds the handler for a request target (origin-form or absolute-form, RFC 9112 section 3.2; the

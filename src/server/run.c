@@ -111,8 +111,8 @@ static void raise_file_limit(const struct settings *set)
 static enum err_code open_listeners(struct running *r, struct err *e)
 {
 	const struct settings *set = r->settings;
-	enum err_code rc = listen_inherited(r->listeners, SETTINGS_LISTEN_MAX, &r->listener_count,
-					    e);
+	enum err_code rc =
+		listen_inherited(r->listeners, SETTINGS_LISTEN_MAX, &r->listener_count, e);
 
 	if (rc != ERR_OK || r->listener_count > 0)
 		return rc;

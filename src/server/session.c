@@ -34,8 +34,8 @@ enum command { GO_ON, FINISH, BREAK_OFF };
 struct session {
 	struct server *server;
 	struct request *req;
-	struct upload rec;       /* what the upload is to be */
-	uint64_t announced;      /* bytes, or HTTP_LENGTH_UNKNOWN */
+	struct upload rec;  /* what the upload is to be */
+	uint64_t announced; /* bytes, or HTTP_LENGTH_UNKNOWN */
 	uint64_t max;
 	bool digest_expected;
 	struct digest expected;
@@ -48,7 +48,7 @@ struct session {
 	pthread_mutex_t lock;
 	struct piece *queue;
 	unsigned in_flight;
-	bool active;             /* a worker has it */
+	bool active; /* a worker has it */
 	bool waiting;
 	enum command command;
 	enum session_state state;
@@ -170,7 +170,7 @@ static void forget_kept(struct session *s)
 	struct piece *p, *next;
 
 	LL_FOREACH_SAFE(s->kept, p, next)
-		piece_free(s, p);
+	piece_free(s, p);
 	s->kept = NULL;
 	s->keep = false;
 }
@@ -231,7 +231,7 @@ static void publish(struct session *s, struct piece *tail, uint64_t epoch)
 		return;
 	if (s->keep) {
 		LL_FOREACH(s->kept, p)
-			to_cache(s, m, p);
+		to_cache(s, m, p);
 		if (tail != NULL && tail->offset % CHUNK_MAX == 0)
 			to_cache(s, m, tail);
 	}
@@ -268,7 +268,7 @@ static void session_free(struct session *s)
 	struct piece *p, *next;
 
 	LL_FOREACH_SAFE(s->queue, p, next)
-		piece_free(s, p);
+	piece_free(s, p);
 	piece_free(s, s->filling);
 	forget_kept(s);
 	writer_close(s->writer);

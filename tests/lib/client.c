@@ -334,3 +334,146 @@ void fill_random(uint8_t *out, size_t n, uint64_t seed)
 		out[i] = (uint8_t)(x >> (i % 8 * 8));
 	}
 }
+
+struct client *client_open_from(int port, const char *address)
+{
+	struct sockaddr_in me = { .sin_family = AF_INET };
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	struct timeval limit = { .tv_sec = 10 };
+	struct client *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		die("calloc");
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	(void)inet_pton(AF_INET, address, &me.sin_addr);
+	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (c->fd < 0 || bind(c->fd, (struct sockaddr *)&me, sizeof(me)) != 0 ||
+	    connect(c->fd, (struct sockaddr *)&sa, sizeof(sa)) != 0)
+		die("connect");
+	(void)setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	(void)setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	return c;
+}
+
+bool client_chunk(struct client *c, const void *data, size_t n)
+{
+	return client_sendf(c, "%zx\r\n", n) && client_send(c, data, n) &&
+	       client_send(c, "\r\n", 2);
+}
+
+void client_nap(int ms)
+{
+	(void)poll(NULL, 0, ms);
+}
+
+int http_place(int port, const char *query, const void *body, size_t n, struct placed *p)
+{
+	char target[600], size[32];
+	struct answer a;
+	int status;
+
+	*p = (struct placed){ 0 };
+	(void)snprintf(target, sizeof(target), "/v1/media%s", query);
+	http_request(port, "PUT", target, "", n == 0 ? "" : body, n, &a);
+	status = a.status;
+	if (status == 201) {
+		(void)answer_json(&a, "token", p->token, sizeof(p->token));
+		(void)answer_json(&a, "manage_token", p->manage, sizeof(p->manage));
+		(void)answer_json(&a, "sha256", p->sha256, sizeof(p->sha256));
+		(void)answer_json(&a, "expires_at", p->expires_at, sizeof(p->expires_at));
+		(void)answer_json(&a, "size", size, sizeof(size));
+		(void)answer_field(&a, "Location", p->upload, sizeof(p->upload));
+		p->size = strtoull(size, NULL, 10);
+	}
+	answer_free(&a);
+	return status;
+}
+
+bool http_has(int port, const char *token, const void *body, size_t n)
+{
+	char target[200];
+	struct answer a;
+	bool same;
+
+	(void)snprintf(target, sizeof(target), "/v1/media/%s", token);
+	http_get(port, target, "", &a);
+	same = a.status == 200 && a.whole && a.body_len == n &&
+	       (n == 0 || memcmp(a.body, body, n) == 0);
+	answer_free(&a);
+	return same;
+}
+
+int http_status(int port, const char *method, const char *prefix, const char *rest)
+{
+	char target[600];
+	struct answer a;
+	int status;
+
+	(void)snprintf(target, sizeof(target), "%s%s", prefix, rest);
+	http_request(port, method, target, "", NULL, 0, &a);
+	status = a.status;
+	answer_free(&a);
+	return status;
+}
+
+/* ---- multipart/byteranges ---- */
+
+static bool skip_text(const uint8_t **p, const uint8_t *end, const char *text)
+{
+	size_t n = strlen(text);
+
+	if ((size_t)(end - *p) < n || memcmp(*p, text, n) != 0)
+		return false;
+	*p += n;
+	return true;
+}
+
+/* The fields of one part, up to the bytes. */
+static bool part_head(const uint8_t **p, const uint8_t *end, struct part *out)
+{
+	unsigned long long first, last, of;
+	bool ranged = false;
+	char field[256];
+	const uint8_t *eol;
+
+	*out = (struct part){ 0 };
+	while ((eol = memmem(*p, (size_t)(end - *p), "\r\n", 2)) != NULL) {
+		(void)snprintf(field, sizeof(field), "%.*s", (int)(eol - *p), (const char *)*p);
+		*p = eol + 2;
+		if (field[0] == '\0')
+			break;
+		if (strncasecmp(field, "Content-Type: ", 14) == 0)
+			(void)snprintf(out->type, sizeof(out->type), "%.63s", field + 14);
+		if (strncasecmp(field, "Content-Range: ", 15) == 0 &&
+		    sscanf(field + 15, "bytes %llu-%llu/%llu", &first, &last, &of) == 3) {
+			out->first = first;
+			out->last = last;
+			out->of = of;
+			ranged = first <= last && last < of;
+		}
+	}
+	out->data = *p;
+	if (!ranged || (uint64_t)(end - *p) < out->last - out->first + 1)
+		return false;
+	*p += out->last - out->first + 1;
+	return true;
+}
+
+int answer_parts(const struct answer *a, struct part *parts, int max)
+{
+	const uint8_t *p = a->body, *end = p + a->body_len;
+	char type[200], between[128];
+	int n = 0;
+
+	if (!answer_field(a, "Content-Type", type, sizeof(type)) ||
+	    strncmp(type, "multipart/byteranges; boundary=", 31) != 0)
+		return -1;
+	(void)snprintf(between, sizeof(between), "\r\n--%.100s", type + 31);
+	/* the first delimiter may lack the line end before it */
+	if (!skip_text(&p, end, between) && !skip_text(&p, end, between + 2))
+		return -1;
+	while (skip_text(&p, end, "\r\n"))
+		if (n == max || !part_head(&p, end, &parts[n++]) || !skip_text(&p, end, between))
+			return -1;
+	return skip_text(&p, end, "--\r\n") && p == end ? n : -1;
+}

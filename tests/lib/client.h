@@ -62,4 +62,40 @@ int http_put(int port, const char *query, const void *body, size_t n, char *toke
 /* Bytes that look like ciphertext: the same for the same seed. */
 void fill_random(uint8_t *out, size_t n, uint64_t seed);
 
+/* ---- for tests that tell a story ---- */
+
+/* Connects from another loopback address, such as "127.0.0.2". */
+struct client *client_open_from(int port, const char *address);
+
+/* Sends one chunk of a chunked body; with n 0 the last one, and the end of the body. */
+bool client_chunk(struct client *c, const void *data, size_t n);
+
+void client_nap(int ms);
+
+/* What a finished upload has answered: fetch and manage token, path of the upload, size. */
+struct placed {
+	char token[52], manage[52], upload[80];
+	char sha256[65], expires_at[24];
+	uint64_t size;
+};
+
+/* PUT to /v1/media + query; the status. *p is empty unless that is 201. */
+int http_place(int port, const char *query, const void *body, size_t n, struct placed *p);
+
+/* GET of /v1/media/ + token: whether it is a 200 with exactly these bytes. */
+bool http_has(int port, const char *token, const void *body, size_t n);
+/* The status of a request without a body for prefix + rest. */
+int http_status(int port, const char *method, const char *prefix, const char *rest);
+
+/* A part of a multipart/byteranges answer, into its body. */
+struct part {
+	uint64_t first, last, of;
+	const uint8_t *data; /* last - first + 1 bytes */
+	char type[64];
+};
+
+/* Takes such an answer apart, strictly (RFC 2046 section 5.1.1, RFC 9110 section 14.6): the count
+ * of parts, or -1 if it is none, or has more than max. */
+int answer_parts(const struct answer *a, struct part *parts, int max);
+
 #endif

@@ -478,6 +478,23 @@ static void what_needs_a_restart_is_named(void **state)
 	settings_free(&other);
 }
 
+static void a_reload_keeps_what_needs_a_restart(void **state)
+{
+	static const char text[] = "listen = 127.0.0.1:9; upload { workers = 3; max = 1mb } "
+				   "store { engine = memory } http { metrics = on }";
+	struct fixture *f = *state;
+	struct settings wanted = { 0 };
+
+	check_good(f, "");
+	assert_int_equal(settings_parse(&wanted, text, strlen(text), NULL, NULL, NULL), ERR_OK);
+	settings_keep_fixed(&wanted, &f->s);
+	assert_int_equal(wanted.upload_workers, 16);
+	assert_string_equal(wanted.store_engine, "rocksdb");
+	assert_int_equal(wanted.upload_max, 1 << 20);
+	assert_true(wanted.http_metrics);
+	settings_free(&wanted);
+}
+
 /* ---- what is printed ---------------------------------------------------------------------- */
 
 /* All of a stream; the caller frees it. */
@@ -612,6 +629,7 @@ int main(void)
 		TEST(flags_win_over_the_file),
 		TEST(a_bad_flag_changes_nothing),
 		TEST(what_needs_a_restart_is_named),
+		TEST(a_reload_keeps_what_needs_a_restart),
 		TEST(the_sample_file_is_what_the_table_prints),
 		TEST(the_manual_has_what_the_table_prints),
 		TEST(the_sample_file_loads_as_it_is),

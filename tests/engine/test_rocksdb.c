@@ -1,0 +1,768 @@
+/* What the rocksdb engine promises beyond store.h: how it lies on disk, what a crash leaves, how it
+ * behaves on a full disk. Looks behind the interface where it must. */
+#include "tests/engine/fixture.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <time.h>
+
+static const struct variant on_disk = { "rocksdb", "rocksdb", NULL, true };
+
+static struct rdb *raw_open(struct fixture *f)
+{
+	void *self = NULL;
+
+	fixture_close(f);
+	OK(f, engine_rocksdb.open(&self, &f->options, &f->err));
+	return self;
+}
+
+static void raw_put(struct rdb *r, const struct key *k, struct bytes v)
+{
+	char *text = NULL;
+
+	rocksdb_put_cf(r->db, r->synced, r->cf[CF_RECORDS], chars(k->b), k->len, chars(v.data),
+		       v.len, &text);
+	assert_null(text);
+}
+
+static void raw_close(struct fixture *f, struct rdb *r)
+{
+	engine_rocksdb.close(r);
+	fixture_open(f);
+}
+
+static size_t segment_files(struct rdb *r)
+{
+	const rocksdb_livefiles_t *files = rocksdb_livefiles(r->db);
+	size_t n = 0;
+
+	for (int i = 0; i < rocksdb_livefiles_count(files); i++)
+		n += strcmp(rocksdb_livefiles_column_family_name(files, i), "segments") == 0;
+	rocksdb_livefiles_destroy(files);
+	return n;
+}
+
+static struct upload *record(struct fixture *f, unsigned id)
+{
+	struct upload_id name = id_of(id);
+	struct upload *u = NULL;
+
+	OK(f, store_lookup(f->store, &name, &u, &f->err));
+	return u;
+}
+
+static size_t files_in(const char *dir, const char *suffix, char *last, size_t size)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	size_t n = 0;
+
+	assert_non_null(d);
+	while ((e = readdir(d)) != NULL) {
+		const char *dot = strrchr(e->d_name, '.');
+
+		if (e->d_name[0] == '.' || (suffix != NULL && (!dot || strcmp(dot, suffix) != 0)))
+			continue;
+		if (last != NULL && (n == 0 || strcmp(e->d_name, last) > 0))
+			(void)snprintf(last, size, "%s", e->d_name);
+		n++;
+	}
+	closedir(d);
+	return n;
+}
+
+/* ---- who may open ---- */
+
+static void a_newer_format_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct rdb *r = raw_open(f);
+	struct key k = key_meta("format");
+	void *self;
+
+	raw_put(r, &k, (struct bytes){ (const uint8_t *)"\0\0\0\7", 4 });
+	engine_rocksdb.close(r);
+	assert_int_equal(engine_rocksdb.open(&self, &f->options, &f->err), ERR_FORMAT);
+	assert_non_null(strstr(f->err.why, "store format 7 is newer than this program's 1"));
+}
+
+static void a_family_nobody_here_knows_is_a_newer_format(void **state)
+{
+	struct fixture *f = *state;
+	struct rdb *r = raw_open(f);
+	char *text = NULL;
+	void *self;
+
+	rocksdb_column_family_handle_destroy(rocksdb_create_column_family(
+		r->db, r->cf_options[CF_ROWS], "parcels", &text));
+	assert_null(text);
+	engine_rocksdb.close(r);
+	assert_int_equal(engine_rocksdb.open(&self, &f->options, &f->err), ERR_FORMAT);
+}
+
+static void a_folder_in_use_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct store *second;
+	int status;
+	pid_t pid;
+
+	assert_int_equal(store_open(&second, "rocksdb", &f->options, &f->err), ERR_BUSY);
+	assert_non_null(strstr(f->err.why, "in use by another process"));
+	(void)fflush(NULL);
+	pid = fork();
+	if (pid == 0)
+		_exit((int)store_open(&second, "rocksdb", &f->options, NULL));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == ERR_BUSY);
+	RUN(f, .id = 1, .seed = 1, .to = 100, .finish = true); /* the first is not disturbed */
+}
+
+static void a_folder_that_cannot_be_made_is_an_error(void **state)
+{
+	struct store_options opt = { .dir = "/dev/null/store" };
+	struct store *s;
+
+	(void)state;
+	assert_int_equal(store_open(&s, "rocksdb", &opt, NULL), ERR_IO);
+}
+
+/* ---- layout ---- */
+
+static void a_small_upload_is_five_keys_in_one_write(void **state)
+{
+	struct fixture *f = *state;
+	struct rdb *r;
+	uint64_t before;
+
+	fixture_close(f);
+	r = raw_open(f);
+	before = rocksdb_get_latest_sequence_number(r->db);
+	engine_rocksdb.close(r);
+	fixture_open(f);
+	RUN(f, .id = 1, .seed = 1, .to = 100000, .finish = true);
+	r = raw_open(f);
+	/* row, record, due, blob, holder; and the locators reserved by each of two openings */
+	assert_int_equal(rocksdb_get_latest_sequence_number(r->db) - before, 5 + 2);
+	raw_close(f, r);
+}
+
+static void long_uploads_go_as_segments_and_rests_as_rows(void **state)
+{
+	struct fixture *f = *state;
+	struct upload *u;
+	struct rdb *r;
+
+	/* 1 MiB segments, 512 KiB threshold: 3 segments, and a rest below a quarter of that */
+	RUN(f, .id = 1, .seed = 1, .to = MIB(3) + 10, .expect = MIB(3) + 10, .finish = true);
+	u = record(f, 1);
+	assert_int_equal(u->extent_count, 2);
+	assert_int_equal(u->extents[0].place, PLACE_SEGMENT);
+	assert_int_equal(u->extents[0].length, MIB(3));
+	assert_int_equal(u->extents[1].place, 0);
+	upload_free(u);
+	/* unknown length: rows first */
+	RUN(f, .id = 2, .seed = 2, .to = MIB(2), .finish = true);
+	u = record(f, 2);
+	assert_int_equal(u->extents[0].place, 0);
+	assert_int_equal(u->extents[0].length, KIB(512));
+	assert_int_equal(u->extents[1].place, PLACE_SEGMENT);
+	upload_free(u);
+	r = raw_open(f);
+	assert_int_equal(segment_files(r), 3 + 2);
+	raw_close(f, r);
+}
+
+static void dropping_gives_segments_back_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct rdb *r;
+
+	RUN(f, .id = 1, .seed = 1, .to = MIB(5), .expect = MIB(5), .finish = true);
+	RUN(f, .id = 2, .seed = 2, .to = MIB(5), .expect = MIB(5), .finish = true);
+	OK(f, drop_code(f, 1));
+	r = raw_open(f);
+	assert_int_equal(segment_files(r), 5);
+	raw_close(f, r);
+	CHECK(f, 2, 2, MIB(5), true);
+	OK(f, drop_code(f, 2));
+	r = raw_open(f);
+	assert_int_equal(segment_files(r), 0);
+	raw_close(f, r);
+}
+
+/* Deleted rows go when compaction comes by; it comes by because deleted bytes count as written
+ * ones, so that a store from which only things are dropped shrinks too. */
+static void dropping_gives_rows_back_soon(void **state)
+{
+	struct fixture *f = *state;
+	struct store_stats s;
+	unsigned tries = 0;
+
+	for (unsigned i = 0; i < 200; i++)
+		RUN(f, .id = i, .seed = i, .to = 200000, .finish = true);
+	fixture_reopen(f); /* flushes */
+	store_stats(f->store, &s);
+	assert_true(s.bytes_on_disk >= 200 * 200000);
+	for (unsigned i = 0; i < 200; i++)
+		OK(f, drop_code(f, i));
+	do {
+		(void)usleep(20000);
+		store_stats(f->store, &s);
+	} while (s.bytes_on_disk > MIB(16) && tries++ < 250);
+	assert_true(s.bytes_on_disk <= MIB(16));
+}
+
+static void locators_are_never_used_again(void **state)
+{
+	struct fixture *f = *state;
+	struct upload *a, *b;
+
+	RUN(f, .id = 1, .seed = 1, .to = 10);
+	a = record(f, 1);
+	OK(f, drop_code(f, 1));
+	fixture_reopen(f);
+	RUN(f, .id = 2, .seed = 2, .to = 10);
+	b = record(f, 2);
+	assert_true(b->extents[0].locator > a->extents[0].locator);
+	upload_free(a);
+	upload_free(b);
+}
+
+static void leave_many_uploads(struct fixture *f)
+{
+	for (unsigned i = 0; i < 50; i++)
+		RUN(f, .id = i, .seed = i, .to = 10);
+}
+
+static void locators_are_never_used_again_after_a_crash_either(void **state)
+{
+	struct fixture *f = *state;
+	struct upload *a, *b;
+
+	crash_after(f, leave_many_uploads);
+	a = record(f, 49);
+	RUN(f, .id = 90, .seed = 2, .to = 10);
+	b = record(f, 90);
+	assert_true(b->extents[0].locator > a->extents[0].locator);
+	upload_free(a);
+	upload_free(b);
+}
+
+/* ---- leftovers ---- */
+
+static void crash_with_segments_in_hand(struct fixture *f)
+{
+	struct job j = { .id = 1, .seed = 1 };
+	struct upload rec = record_of(&j);
+	struct writer *w;
+	static uint8_t junk[CHUNK_MAX];
+
+	OK(f, store_create(f->store, &rec, MIB(64), &w, &f->err));
+	for (unsigned i = 0; i < 10; i++) /* two segments ingested, half a one in tmp */
+		OK(f, writer_stage(w, (struct bytes){ junk, sizeof(junk) }, &f->err));
+}
+
+static void a_crash_amid_segments_leaves_no_file_behind(void **state)
+{
+	struct fixture *f = *state;
+	char tmp[80];
+	struct rdb *r;
+
+	(void)snprintf(tmp, sizeof(tmp), "%s/tmp", f->dir);
+	crash_after(f, crash_with_segments_in_hand);
+	assert_int_equal(files_in(tmp, NULL, NULL, 0), 0);
+	assert_int_equal(lookup_code(f, 1), ERR_NOTFOUND);
+	r = raw_open(f);
+	assert_int_equal(segment_files(r), 0);
+	raw_close(f, r);
+	fixture_close(f);
+	assert_int_equal(leftovers(f), 0);
+}
+
+static void garbage_noted_before_a_crash_is_removed_at_open(void **state)
+{
+	struct fixture *f = *state;
+	struct upload *u;
+	struct key record_key, due, blob, holder, garbage;
+	struct rdb *r;
+	uint8_t length[8];
+	rocksdb_writebatch_t *b = rocksdb_writebatch_create();
+
+	/* what a drop writes, without what it does after */
+	RUN(f, .id = 1, .seed = 1, .to = MIB(2), .expect = MIB(2), .finish = true);
+	u = record(f, 1);
+	record_key = key_upload(&u->id);
+	due = key_due(u->expires_s, &u->id);
+	blob = key_blob(&u->digest);
+	holder = key_holder(&u->digest, &u->id);
+	garbage = key_garbage(u->extents[0].locator, u->extents[0].start);
+	bytes_put_u64(length, u->extents[0].length);
+	r = raw_open(f);
+	assert_int_equal(segment_files(r), 2);
+	batch_delete(r, b, CF_RECORDS, &record_key);
+	batch_delete(r, b, CF_RECORDS, &due);
+	batch_delete(r, b, CF_RECORDS, &blob);
+	batch_delete(r, b, CF_RECORDS, &holder);
+	batch_put(r, b, CF_RECORDS, &garbage, (struct bytes){ length, 8 });
+	OK(f, rdb_write(r, b, true, "test", &f->err));
+	rocksdb_writebatch_destroy(b);
+	raw_close(f, r);
+	r = raw_open(f);
+	assert_int_equal(segment_files(r), 0);
+	raw_close(f, r);
+	fixture_close(f);
+	assert_int_equal(leftovers(f), 0);
+	upload_free(u);
+}
+
+/* As if writer_close() had not been able to remove what it had to. */
+static void leave_junk(struct fixture *f, unsigned id)
+{
+	struct upload *u = record(f, id);
+	uint64_t locator = u->extents[0].locator;
+	struct key mark = key_open(locator), piece = key_piece(locator, u->offset + 50);
+	struct rdb *r = raw_open(f);
+	char *text = NULL;
+
+	/* marks are settled at open: write it after */
+	rocksdb_put_cf(r->db, r->synced, r->cf[CF_ROWS], chars(piece.b), piece.len, "junk", 4,
+		       &text);
+	raw_put(r, &mark, (struct bytes){ u->id.b, sizeof(u->id.b) });
+	/* append, right now, through the same handle */
+	{
+		struct digester d;
+		struct midstate m;
+		struct commit c = { .midstate = &m, .length = UPLOAD_LENGTH_UNKNOWN,
+				    .expires_s = 1000 };
+		uint8_t more[100];
+		bool dup;
+		void *w;
+
+		assert_true(digest_resume(&d, &u->midstate));
+		content_fill(1, u->offset, more, sizeof(more));
+		digest_update(&d, (struct bytes){ more, sizeof(more) });
+		digest_save(&d, &m);
+		c.tail = (struct bytes){ more, sizeof(more) };
+		OK(f, rdb_write_open(r, u, false, 0, &w, &f->err));
+		OK(f, rdb_commit(r, w, &c, &dup, NULL, &f->err));
+		rdb_write_close(r, w);
+	}
+	raw_close(f, r);
+	upload_free(u);
+}
+
+static void junk_that_could_not_be_removed_never_shows(void **state)
+{
+	struct fixture *f = *state;
+	struct upload *u;
+
+	RUN(f, .id = 1, .seed = 1, .to = 1000);
+	leave_junk(f, 1);
+	u = record(f, 1);
+	assert_int_equal(u->extent_count, 2); /* it went elsewhere */
+	upload_free(u);
+	CHECK(f, 1, 1, 1100, false);
+	RUN(f, .id = 1, .seed = 1, .from = 1100, .to = 5000, .append = true, .finish = true);
+	CHECK(f, 1, 1, 5000, true);
+	OK(f, drop_code(f, 1));
+	fixture_close(f);
+	assert_int_equal(leftovers(f), 0);
+}
+
+static void a_mark_does_not_outlive_the_finishing_of_its_upload(void **state)
+{
+	struct fixture *f = *state;
+	struct upload *u;
+	struct key mark;
+	struct rdb *r;
+	struct digester d;
+	struct digest sum;
+	struct commit c = { .digest = &sum, .length = 1000, .expires_s = 1000 };
+	struct upload *rec = NULL;
+	bool dup, marked = true;
+	void *w;
+
+	RUN(f, .id = 1, .seed = 1, .to = 1000);
+	u = record(f, 1);
+	mark = key_open(u->extents[0].locator);
+	assert_true(digest_resume(&d, &u->midstate));
+	digest_final(&d, &sum);
+	r = raw_open(f);
+	raw_put(r, &mark, (struct bytes){ u->id.b, sizeof(u->id.b) });
+	OK(f, rdb_write_open(r, u, false, 0, &w, &f->err));
+	OK(f, rdb_commit(r, w, &c, &dup, &rec, &f->err));
+	rdb_write_close(r, w);
+	OK(f, rdb_has(r, &mark, &marked, &f->err));
+	assert_false(marked);
+	upload_free(rec);
+	raw_close(f, r);
+	CHECK(f, 1, 1, 1000, true);
+	upload_free(u);
+}
+
+/* ---- the log after a crash ---- */
+
+static void finish_twenty(struct fixture *f)
+{
+	for (unsigned i = 0; i < 20; i++)
+		RUN(f, .id = i, .seed = i, .to = 5000, .finish = true);
+}
+
+static void cut_log(struct fixture *f, off_t bytes)
+{
+	char name[256] = "", path[400];
+	struct stat st;
+
+	assert_true(files_in(f->dir, ".log", name, sizeof(name)) > 0);
+	(void)snprintf(path, sizeof(path), "%s/%s", f->dir, name);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_size > bytes);
+	assert_int_equal(truncate(path, st.st_size - bytes), 0);
+}
+
+/* The tail of a log that a power cut tore was never acknowledged; all before it counts. */
+static void a_torn_log_costs_only_its_torn_end(void **state)
+{
+	struct fixture *f = *state;
+
+	for (off_t bytes = 1; bytes < 5000; bytes += 1009) {
+		unsigned there = 0;
+		int status;
+		pid_t pid;
+
+		fixture_close(f);
+		remove_tree(f->dir);
+		(void)fflush(NULL);
+		pid = fork();
+		if (pid == 0) {
+			if (store_open(&f->store, "rocksdb", &f->options, NULL) != ERR_OK)
+				_exit(3);
+			finish_twenty(f);
+			(void)kill(getpid(), SIGKILL);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		cut_log(f, bytes);
+		fixture_open(f);
+		while (there < 20 && lookup_code(f, there) == ERR_OK)
+			CHECK(f, there, there, 5000, true), there++;
+		assert_int_equal(there, 19);
+		RUN(f, .id = 19, .seed = 19, .to = 5000, .finish = true);
+		assert_int_equal(blob_count(f), 20);
+	}
+}
+
+static uint64_t size_of_upload(unsigned id)
+{
+	return 1 + mix(id) % (id % 7 == 0 ? MIB(2) : 50000);
+}
+
+static void *upload_until_killed(void *arg)
+{
+	struct fixture *f = arg;
+	static atomic_uint next;
+	unsigned id;
+
+	for (;;) {
+		struct job j = { .finish = true };
+		ssize_t n;
+
+		id = atomic_fetch_add(&next, 1);
+		j.id = j.seed = id;
+		j.to = size_of_upload(id);
+		if (job_run(f->store, &j, NULL) != ERR_OK)
+			_exit(4);
+		n = write(3, &id, sizeof(id)); /* acknowledged */
+		assert_int_equal(n, sizeof(id));
+	}
+	return NULL;
+}
+
+static void upload_with_threads(struct fixture *f)
+{
+	pthread_t t;
+
+	for (int i = 0; i < 7; i++)
+		(void)pthread_create(&t, NULL, upload_until_killed, f);
+	(void)upload_until_killed(f);
+}
+
+static void kill_after(struct fixture *f, unsigned ms, unsigned *ids, size_t max, size_t *count)
+{
+	int pipes[2], status;
+	unsigned id;
+	pid_t pid;
+
+	fixture_close(f);
+	assert_int_equal(pipe(pipes), 0);
+	(void)fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		(void)dup2(pipes[1], 3);
+		if (store_open(&f->store, "rocksdb", &f->options, NULL) != ERR_OK)
+			_exit(3);
+		upload_with_threads(f);
+	}
+	close(pipes[1]);
+	(void)usleep(ms * 1000);
+	(void)kill(pid, SIGKILL);
+	*count = 0;
+	while (*count < max && read(pipes[0], &id, sizeof(id)) == sizeof(id))
+		ids[(*count)++] = id;
+	close(pipes[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	fixture_open(f);
+}
+
+static void killed_at_any_moment_nothing_acknowledged_is_lost(void **state)
+{
+	static unsigned ids[100000];
+	struct fixture *f = *state;
+
+	for (unsigned round = 0; round < 6; round++) {
+		size_t n;
+
+		fixture_close(f);
+		remove_tree(f->dir);
+		fixture_open(f);
+		kill_after(f, 100 + round * 90, ids, 100000, &n);
+		for (size_t i = 0; i < n; i++)
+			CHECK(f, ids[i], ids[i], size_of_upload(ids[i]), true);
+	}
+}
+
+/* ---- damage ---- */
+
+static void a_record_that_makes_no_sense_is_damage(void **state)
+{
+	static const char *const bad[] = { "", "\1", "\2abc", "\1\7\0\0\0" };
+	struct fixture *f = *state;
+	struct upload_id id = id_of(1);
+	struct key k = key_upload(&id);
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct rdb *r = raw_open(f);
+
+		raw_put(r, &k, (struct bytes){ (const uint8_t *)bad[i], strlen(bad[i]) });
+		raw_close(f, r);
+		assert_int_equal(lookup_code(f, 1), ERR_DAMAGED);
+	}
+}
+
+static void records_are_decoded_strictly(void **state)
+{
+	struct job j = { .id = 1 };
+	struct upload u = record_of(&j), *back = NULL;
+	struct extent x[2] = { { 1, 0, 600, 0 }, { 2, 600, 400, PLACE_SEGMENT } };
+	uint8_t *encoded;
+	size_t len;
+
+	(void)state;
+	u.offset = 1000;
+	u.extents = x;
+	u.extent_count = 2;
+	encoded = record_encode_upload(&u, &len);
+	assert_int_equal(record_decode_upload(&u.id, (struct bytes){ encoded, len }, &back, NULL),
+			 ERR_OK);
+	assert_memory_equal(back->extents, x, sizeof(x));
+	upload_free(back);
+	for (size_t n = 0; n < len; n++)
+		assert_int_equal(
+			record_decode_upload(&u.id, (struct bytes){ encoded, n }, &back, NULL),
+			ERR_DAMAGED);
+	encoded[len - 1] ^= 0x80; /* place */
+	assert_int_equal(record_decode_upload(&u.id, (struct bytes){ encoded, len }, &back, NULL),
+			 ERR_DAMAGED);
+	free(encoded);
+}
+
+/* ---- chunks ---- */
+
+static void a_chunk_outlives_the_store_it_came_from(void **state)
+{
+	struct fixture *f = *state;
+	struct chunk *c[3] = { NULL };
+
+	RUN(f, .id = 1, .seed = 1, .to = 200000, .finish = true); /* a blob file */
+	RUN(f, .id = 2, .seed = 2, .to = MIB(2), .expect = MIB(2), .finish = true); /* segment */
+	RUN(f, .id = 3, .seed = 3, .to = 1000, .finish = true); /* beside the key */
+	fixture_reopen(f); /* flushes */
+	for (unsigned i = 0; i < 3; i++) {
+		struct upload *u = record(f, i + 1);
+
+		OK(f, store_read(f->store, &u->extents[0], 0, &c[i], &f->err));
+		upload_free(u);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		OK(f, drop_code(f, i + 1));
+	fixture_close(f);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(content_is(i + 1, 0, c[i]->data, c[i]->len));
+		chunk_unref(c[i]);
+	}
+}
+
+/* ---- a full disk ---- */
+
+static void sleep_ms(unsigned ms)
+{
+	(void)usleep(ms * 1000);
+}
+
+static int mount_setup(void **state)
+{
+	struct fixture *f = fixture_new(&on_disk);
+
+	*state = f;
+	if (mount("none", f->dir, "tmpfs", 0, "size=40m") == 0)
+		fixture_open(f);
+	return 0;
+}
+
+static int mount_teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	fixture_close(f);
+	(void)umount(f->dir);
+	fixture_free(f);
+	return 0;
+}
+
+/* Fills the disk with uploads of one size; returns how many were acknowledged. */
+static unsigned upload_until_full(struct fixture *f, unsigned first, uint64_t size,
+				  uint64_t expect)
+{
+	unsigned id = first;
+	enum err_code rc = ERR_OK;
+
+	while (rc == ERR_OK) {
+		struct job j = { .id = id, .seed = id, .to = size, .finish = true,
+				 .expect = expect };
+
+		rc = job_run(f->store, &j, &f->err);
+		id += rc == ERR_OK;
+	}
+	if (rc != ERR_FULL)
+		print_error("%s: %s\n", err_text(rc), f->err.why);
+	assert_int_equal(rc, ERR_FULL);
+	return id;
+}
+
+static void write_ballast(struct fixture *f, off_t size)
+{
+	char path[80];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/ballast", f->dir);
+	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(posix_fallocate(fd, 0, size), 0);
+	close(fd);
+}
+
+static void fill_and_recover(struct fixture *f, uint64_t size, uint64_t expect)
+{
+	struct job retry = { .to = size, .finish = true, .expect = expect };
+	unsigned end, tries = 0;
+	enum err_code rc;
+
+	write_ballast(f, (off_t)MIB(20));
+	end = upload_until_full(f, 1, size, expect);
+	for (unsigned id = 1; id < end; id++)
+		CHECK(f, id, id, size, true);
+	write_ballast(f, 1);
+	retry.id = retry.seed = end;
+	do {
+		sleep_ms(100);
+		rc = job_run(f->store, &retry, &f->err);
+	} while (rc == ERR_FULL && tries++ < 150);
+	OK(f, rc);
+	fixture_reopen(f);
+	for (unsigned id = 1; id <= end; id++)
+		CHECK(f, id, id, size, true);
+	for (unsigned id = 1; id <= end; id++)
+		OK(f, drop_code(f, id));
+	fixture_close(f);
+	assert_int_equal(leftovers(f), 0);
+}
+
+static void a_full_disk_is_survived(void **state, uint64_t size, uint64_t expect)
+{
+	struct fixture *f = *state;
+
+	if (f->store == NULL)
+		skip();
+	fill_and_recover(f, size, expect);
+}
+
+static void small_uploads_survive_a_full_disk(void **state)
+{
+	a_full_disk_is_survived(state, 100000, 0);
+}
+
+static void rows_and_segments_survive_a_full_disk(void **state)
+{
+	a_full_disk_is_survived(state, MIB(2) + 77, 0);
+}
+
+static void segments_survive_a_full_disk(void **state)
+{
+	a_full_disk_is_survived(state, MIB(3) + 100000, MIB(3) + 100000);
+}
+
+/* ---- running ---- */
+
+static int setup(void **state)
+{
+	struct fixture *f = fixture_new(&on_disk);
+
+	fixture_open(f);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	fixture_free(*state);
+	return 0;
+}
+
+#define PROMISE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define ON_A_SMALL_DISK(name) cmocka_unit_test_setup_teardown(name, mount_setup, mount_teardown)
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		PROMISE(a_newer_format_is_refused),
+		PROMISE(a_family_nobody_here_knows_is_a_newer_format),
+		PROMISE(a_folder_in_use_is_refused),
+		PROMISE(a_folder_that_cannot_be_made_is_an_error),
+		PROMISE(a_small_upload_is_five_keys_in_one_write),
+		PROMISE(long_uploads_go_as_segments_and_rests_as_rows),
+		PROMISE(dropping_gives_segments_back_at_once),
+		PROMISE(dropping_gives_rows_back_soon),
+		PROMISE(locators_are_never_used_again),
+		PROMISE(locators_are_never_used_again_after_a_crash_either),
+		PROMISE(a_crash_amid_segments_leaves_no_file_behind),
+		PROMISE(garbage_noted_before_a_crash_is_removed_at_open),
+		PROMISE(junk_that_could_not_be_removed_never_shows),
+		PROMISE(a_mark_does_not_outlive_the_finishing_of_its_upload),
+		PROMISE(a_torn_log_costs_only_its_torn_end),
+		PROMISE(killed_at_any_moment_nothing_acknowledged_is_lost),
+		PROMISE(a_record_that_makes_no_sense_is_damage),
+		PROMISE(records_are_decoded_strictly),
+		PROMISE(a_chunk_outlives_the_store_it_came_from),
+		ON_A_SMALL_DISK(small_uploads_survive_a_full_disk),
+		ON_A_SMALL_DISK(rows_and_segments_survive_a_full_disk),
+		ON_A_SMALL_DISK(segments_survive_a_full_disk),
+	};
+
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests_name("rocksdb", tests, NULL, NULL);
+}
