@@ -131,9 +131,7 @@ static void add_headers(struct fetch *f, struct reply *r)
 	reply_header(r, "Accept-Ranges", "bytes");
 	reply_header(r, "X-Content-Type-Options", "nosniff");
 	reply_header(r, "Content-Disposition", "attachment");
-	reply_header(r, "Content-Security-Policy", "default-src 'none'; sandbox");
 	reply_header(r, "Cross-Origin-Resource-Policy", "cross-origin");
-	reply_header(r, "Referrer-Policy", "no-referrer");
 }
 
 /* ---- sending ---- */

@@ -18,8 +18,9 @@ static void die(const char *what)
 	abort();
 }
 
-struct client *client_open(int port)
+struct client *client_open_from(int port, const char *address)
 {
+	struct sockaddr_in me = { .sin_family = AF_INET };
 	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
 	struct timeval limit = { .tv_sec = 10 };
 	const int one = 1;
@@ -29,12 +30,22 @@ struct client *client_open(int port)
 		die("calloc");
 	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&sa, sizeof(sa)) != 0)
+	if (c->fd < 0)
+		die("socket");
+	if (address != NULL && (inet_pton(AF_INET, address, &me.sin_addr) != 1 ||
+				bind(c->fd, (struct sockaddr *)&me, sizeof(me)) != 0))
+		die("bind");
+	if (connect(c->fd, (struct sockaddr *)&sa, sizeof(sa)) != 0)
 		die("connect");
 	(void)setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	(void)setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	(void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	return c;
+}
+
+struct client *client_open(int port)
+{
+	return client_open_from(port, NULL);
 }
 
 void client_close(struct client *c)
@@ -333,26 +344,6 @@ void fill_random(uint8_t *out, size_t n, uint64_t seed)
 		}
 		out[i] = (uint8_t)(x >> (i % 8 * 8));
 	}
-}
-
-struct client *client_open_from(int port, const char *address)
-{
-	struct sockaddr_in me = { .sin_family = AF_INET };
-	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
-	struct timeval limit = { .tv_sec = 10 };
-	struct client *c = calloc(1, sizeof(*c));
-
-	if (c == NULL)
-		die("calloc");
-	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	(void)inet_pton(AF_INET, address, &me.sin_addr);
-	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (c->fd < 0 || bind(c->fd, (struct sockaddr *)&me, sizeof(me)) != 0 ||
-	    connect(c->fd, (struct sockaddr *)&sa, sizeof(sa)) != 0)
-		die("connect");
-	(void)setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	(void)setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	return c;
 }
 
 bool client_chunk(struct client *c, const void *data, size_t n)

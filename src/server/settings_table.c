@@ -1,0 +1,183 @@
+#include "server/settings_table.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "server/settings.h"
+
+#define KB (UINT64_C(1) << 10)
+#define MB (UINT64_C(1) << 20)
+#define GB (UINT64_C(1) << 30)
+#define TB (UINT64_C(1) << 40)
+#define MIN UINT64_C(60)
+#define HOUR (60 * MIN)
+#define DAY (24 * HOUR)
+
+static bool fits_level(const char *v)
+{
+	static const char *const levels[] = { "debug", "info", "warn", "error" };
+
+	for (size_t i = 0; i < sizeof(levels) / sizeof(*levels); i++)
+		if (strcmp(v, levels[i]) == 0)
+			return true;
+	return false;
+}
+
+/* "*", nothing, or scheme://host[:port] (RFC 6454 section 6.2). */
+static bool fits_origin(const char *v)
+{
+	const char *host = strncmp(v, "https://", 8) == 0  ? v + 8
+			   : strncmp(v, "http://", 7) == 0 ? v + 7
+							   : "";
+
+	if (v[0] == '\0' || strcmp(v, "*") == 0)
+		return true;
+	return host[0] != '\0' && host[strcspn(host, "/ \t,\"'<>\\")] == '\0';
+}
+
+static bool fits_something(const char *v)
+{
+	return v[0] != '\0';
+}
+
+#define AT(field) offsetof(struct settings, field)
+
+const struct setting settings_table[] = {
+	{ "listen", SETTING_LISTEN, 0, "127.0.0.1:8080",
+	  .help = "Where clients connect by plain HTTP. May be repeated." },
+	{ "listen_tls", SETTING_LISTEN_TLS, 0, NULL, .example = "0.0.0.0:8443",
+	  .help = "Where clients connect by HTTPS. May be repeated; needs a certificate and key in "
+		  "the tls block." },
+	{ "data_dir", SETTING_STRING, AT(data_dir), "/var/lib/restante", .fits = fits_something,
+	  .range = "a path", .help = "The folder of the store, the keys and the admin socket." },
+	{ "log_level", SETTING_STRING, AT(log_level), "info", .bare = true, .fits = fits_level,
+	  .range = "debug, info, warn or error",
+	  .help = "The least important lines that are still logged." },
+
+	{ "http.loops", SETTING_COUNT, AT(http_loops), "0", 0, 256,
+	  .help = "Threads that serve connections. 0: one a core." },
+	{ "http.header_max", SETTING_SIZE, AT(http_header_max), "8kb", 2 * KB, 16 * KB,
+	  .help = "The longest head of a request; a longer one is answered with 431." },
+	{ "http.timeout", SETTING_SECONDS, AT(http_timeout), "60s", 1, HOUR,
+	  .help = "A connection without any progress for this long is closed." },
+	{ "http.connections", SETTING_COUNT, AT(http_connections), "16384", 1, 1000000,
+	  .help = "Connections at once, in all." },
+	{ "http.connections_per_address", SETTING_COUNT, AT(http_connections_per_address), "4096",
+	  0, 1000000, .help = "Connections at once from one client address. 0: no limit." },
+	{ "http.stop_grace", SETTING_SECONDS, AT(http_stop_grace), "30s", 0, HOUR, .live = true,
+	  .help = "How long a stopping server waits for what still runs." },
+	{ "http.cors_origin", SETTING_STRING, AT(http_cors_origin), "*", .live = true,
+	  .fits = fits_origin, .range = "\"*\", one origin such as https://app.example, or \"\"",
+	  .help = "Whose pages may use the server from a browser. \"\": nobody's." },
+	{ "http.metrics", SETTING_BOOL, AT(http_metrics), "false", .live = true,
+	  .help = "Whether /metrics is answered on the public listeners too." },
+
+	{ "tls.certificate", SETTING_STRING, AT(tls_certificate), NULL, .live = true,
+	  .range = "a path", .example = "/etc/restante/fullchain.pem",
+	  .help = "PEM file of the certificate, and behind it the chain." },
+	{ "tls.key", SETTING_STRING, AT(tls_key), NULL, .live = true, .range = "a path",
+	  .example = "/etc/restante/privkey.pem", .help = "PEM file of the certificate's key." },
+
+	{ "upload.max", SETTING_SIZE, AT(upload_max), "2gb", 1, 16 * TB, .live = true,
+	  .help = "The largest upload." },
+	{ "upload.memory", SETTING_SIZE, AT(upload_memory), "64mb", MB, TB,
+	  .help = "Memory for bytes on their way to the store, of all uploads together." },
+	{ "upload.min_free", SETTING_SIZE, AT(upload_min_free), "256mb", 0, 1024 * TB, .live = true,
+	  .help = "With less than this free on the disk, uploads are refused with 507." },
+	{ "upload.workers", SETTING_COUNT, AT(upload_workers), "16", 1, 256,
+	  .help = "Threads that hash and write." },
+	{ "upload.ttl_photo", SETTING_SECONDS, AT(upload_ttl_photo), "30d", 1, 3650 * DAY,
+	  .live = true, .help = "How long a photo is kept if the upload does not say." },
+	{ "upload.ttl_video", SETTING_SECONDS, AT(upload_ttl_video), "30d", 1, 3650 * DAY,
+	  .live = true, .help = "How long a video is kept if the upload does not say." },
+	{ "upload.ttl_voice", SETTING_SECONDS, AT(upload_ttl_voice), "30d", 1, 3650 * DAY,
+	  .live = true, .help = "How long a voice note is kept if the upload does not say." },
+	{ "upload.ttl_file", SETTING_SECONDS, AT(upload_ttl_file), "30d", 1, 3650 * DAY,
+	  .live = true, .help = "How long any other file is kept if the upload does not say." },
+	{ "upload.ttl_max", SETTING_SECONDS, AT(upload_ttl_max), "90d", 1, 3650 * DAY, .live = true,
+	  .help = "The longest that anything is kept; no token lives longer." },
+
+	{ "fetch.cache", SETTING_SIZE, AT(fetch_cache), "128mb", 0, TB,
+	  .help = "Memory for pieces of uploads that were lately written or read." },
+	{ "fetch.memory", SETTING_SIZE, AT(fetch_memory), "64mb", MB, TB,
+	  .help = "Memory beside the cache, for answers on their way." },
+	{ "fetch.workers", SETTING_COUNT, AT(fetch_workers), "4", 1, 256,
+	  .help = "Threads that read from the store." },
+	{ "fetch.records", SETTING_COUNT, AT(fetch_records), "100000", 1, 100000000,
+	  .help = "Upload records kept in memory." },
+
+	{ "store.engine", SETTING_STRING, AT(store_engine), "rocksdb", .fits = fits_something,
+	  .range = "rocksdb or memory",
+	  .help = "What keeps the bytes. memory forgets them all when "
+		  "the server stops." },
+	{ "store.segment_threshold", SETTING_SIZE, AT(store_segment_threshold), "4mb", 64 * KB, TB,
+	  .help = "Uploads expected to be at least this long are laid down in files of their "
+		  "own." },
+	{ "store.segment_size", SETTING_SIZE, AT(store_segment_size), "64mb", MB, GB,
+	  .help = "The size of such a file." },
+	{ "store.write_buffer", SETTING_SIZE, AT(store_write_buffer), "32mb", MB, 4 * GB,
+	  .help = "Memory in which the engine gathers small writes." },
+
+	{ "admin.socket", SETTING_STRING, AT(admin_socket), NULL, .range = "a path",
+	  .example = "/run/restante/admin.sock",
+	  .help = "Unix domain socket for the operator. Unset: admin.sock in data_dir." },
+
+	{ "expiry.interval", SETTING_SECONDS, AT(expiry_interval), "60s", 0, DAY, .live = true,
+	  .help = "Time between two sweeps that give back the room of what has expired. 0: none. "
+		  "Nothing is served after its time in any case." },
+};
+
+_Static_assert(sizeof(settings_table) / sizeof(*settings_table) == SETTINGS_COUNT,
+	       "SETTINGS_COUNT is what is in the table");
+
+bool settings_table_is_listen(const struct setting *t)
+{
+	return t->type == SETTING_LISTEN || t->type == SETTING_LISTEN_TLS;
+}
+
+const struct setting *settings_table_find(const char *name)
+{
+	for (size_t i = 0; i < SETTINGS_COUNT; i++)
+		if (strcmp(settings_table[i].name, name) == 0)
+			return &settings_table[i];
+	return NULL;
+}
+
+int settings_table_block_length(const struct setting *t)
+{
+	const char *dot = strchr(t->name, '.');
+
+	return dot == NULL ? 0 : (int)(dot - t->name);
+}
+
+bool settings_table_has_block(const char *name)
+{
+	for (size_t i = 0; i < SETTINGS_COUNT; i++)
+		if ((size_t)settings_table_block_length(&settings_table[i]) == strlen(name) &&
+		    name[0] != '\0' && memcmp(settings_table[i].name, name, strlen(name)) == 0)
+			return true;
+	return false;
+}
+
+const char *settings_table_amount(char out[static SETTINGS_AMOUNT_SIZE], enum setting_type type,
+				  uint64_t v)
+{
+	static const struct {
+		enum setting_type type;
+		uint64_t factor;
+		const char *text;
+	} units[] = { { SETTING_SIZE, TB, "tb" },      { SETTING_SIZE, GB, "gb" },
+		      { SETTING_SIZE, MB, "mb" },      { SETTING_SIZE, KB, "kb" },
+		      { SETTING_SECONDS, DAY, "d" },   { SETTING_SECONDS, HOUR, "h" },
+		      { SETTING_SECONDS, MIN, "min" }, { SETTING_SECONDS, 1, "s" } };
+
+	(void)snprintf(out, SETTINGS_AMOUNT_SIZE, "%" PRIu64, v);
+	for (size_t i = 0; v > 0 && i < sizeof(units) / sizeof(*units); i++)
+		if (units[i].type == type && v % units[i].factor == 0) {
+			(void)snprintf(out, SETTINGS_AMOUNT_SIZE, "%" PRIu64 "%s",
+				       v / units[i].factor, units[i].text);
+			break;
+		}
+	return out;
+}
