@@ -39,7 +39,7 @@ struct reader {
 	bool nomem;
 };
 
-/* ---- problems ----------------------------------------------------------------------------- */
+/* ---- problems -------------------------------------------------------------------------- */
 
 /* A problem on a line of the file being read. */
 static void complain(struct reader *r, unsigned line, const char *fmt, ...)
@@ -57,7 +57,7 @@ static void complain(struct reader *r, unsigned line, const char *fmt, ...)
 	r->user->problem(r->user->ctx, text);
 }
 
-/* ---- characters ---------------------------------------------------------------------------- */
+/* ---- characters ------------------------------------------------------------------------ */
 
 static bool at(const struct reader *r, char c)
 {
@@ -122,7 +122,7 @@ static void skip(struct reader *r, const char *set)
 #define BLANK " \t\r"
 #define SPACE " \t\r\n"
 
-/* ---- words --------------------------------------------------------------------------------- */
+/* ---- words ----------------------------------------------------------------------------- */
 
 static bool word_add(struct word *w, char c)
 {
@@ -226,7 +226,7 @@ static void full_name(char out[static 80], const char *block, const char *name)
 	(void)snprintf(out, 80, "%.38s%s%.38s", block, block[0] == '\0' ? "" : ".", name);
 }
 
-/* ---- statements ---------------------------------------------------------------------------- */
+/* ---- statements ------------------------------------------------------------------------ */
 
 static enum conf_kind kind(const struct reader *r, const char *name)
 {
@@ -403,7 +403,7 @@ static void read_block(struct reader *r, const char *block, unsigned line)
 		complain(r, line, "block %.40s is never closed", block);
 }
 
-/* ---- files -------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------- */
 
 /* Reads a whole file; the caller frees *out. */
 static enum err_code slurp(const char *path, char **out, size_t *n, struct err *e)
@@ -444,21 +444,23 @@ static void include(struct reader *r, const char *path, unsigned line)
 	};
 	char *full = NULL, *text = NULL;
 	size_t n = 0;
+	enum err_code rc;
 	struct err e;
 
 	if (asprintf(&full, "%.*s%s", folder, r->file, path) < 0) {
 		r->nomem = true;
 		return;
 	}
-	if (slurp(full, &text, &n, &e) == ERR_OK) {
+	rc = slurp(full, &text, &n, &e);
+	if (rc == ERR_OK) {
 		inner.file = full;
 		inner.p = text;
 		inner.end = text + n;
 		read_block(&inner, "", 1);
-	} else if (e.code != ERR_NOMEM) {
+	} else if (rc == ERR_IO) {
 		complain(r, line, ".include: %s", e.why);
 	}
-	r->nomem |= inner.nomem || (text == NULL && e.code == ERR_NOMEM);
+	r->nomem |= rc == ERR_NOMEM || inner.nomem;
 	free(text);
 	free(full);
 }

@@ -11,6 +11,13 @@ static bool is(const char *name, size_t len, const char *wanted)
 	return len == strlen(wanted) && strncasecmp(name, wanted, len) == 0;
 }
 
+/* MHD glues the text of a folded line to the field's name ("Transfer-Encoding:\r\n chunked" is shown
+ * as "Transfer-Encodingchunked"), and a framing field would go unseen (RFC 9112 section 5.2). */
+static bool is_folded(const char *name, size_t len, const char *wanted)
+{
+	return len > strlen(wanted) && strncasecmp(name, wanted, strlen(wanted)) == 0;
+}
+
 static bool value_is_clean(const char *v, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -30,6 +37,9 @@ void guard_header(struct guard *g, const char *name, size_t name_len, const char
 {
 	g->count++;
 	if (name_len == 0 || strspn(name, TCHAR) != name_len || !value_is_clean(value, value_len))
+		refuse(g, 400);
+	if (is_folded(name, name_len, "Content-Length") ||
+	    is_folded(name, name_len, "Transfer-Encoding"))
 		refuse(g, 400);
 	if (is(name, name_len, "Content-Length")) {
 		g->lengths++;

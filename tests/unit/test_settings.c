@@ -281,6 +281,15 @@ static void what_nobody_knows_is_reported(void **state)
 	check_bad(f, "upload { listen = 127.0.0.1:1 }", ":1: unknown setting upload.listen");
 }
 
+static void an_unknown_list_is_reported_once(void **state)
+{
+	struct fixture *f = *state;
+
+	check_bad(f, "foo = [ 1, 2 ]", ":1: unknown setting foo");
+	check_bad(f, "foo = []", ":1: unknown setting foo");
+	check_bad(f, "upload = [ 1, 2 ]", ":1: upload is a block: write upload { ... }");
+}
+
 static void wrong_blocks_are_reported_once(void **state)
 {
 	struct fixture *f = *state;
@@ -316,6 +325,28 @@ static void broken_text_is_reported_with_its_line(void **state)
 	check_bad(f, "listen = [ 127.0.0.1:1", ":1: listen: list is never closed");
 	check_bad(f, "= 5", ":1: \"=\" where the name of a setting should be");
 	check_bad(f, ".include \"x.conf\"", ":1: .include: only in a file");
+}
+
+static void comments_do_not_shift_lines(void **state)
+{
+	struct fixture *f = *state;
+
+	check_bad(f, "# one\n#\n/* three\nfour */ # five\nfoo = 1", ":5: unknown setting foo");
+	check_bad(f, "upload { # one\n max = 1mb # two\n # three\n memory = x\n}",
+		  ":4: upload.memory: ");
+}
+
+static void no_character_of_a_value_is_lost(void **state)
+{
+	struct fixture *f = *state;
+
+	check_bad(f, "upload { max = 64+ }", "\"64+\" is not a size");
+	check_bad(f, "upload { max = *64 }", "\"*64\" is not a size");
+	check_bad(f, "upload { max = (64) }", "\"(64)\" is not a size");
+	check_good(f, "data_dir = /a+b*c'$(HOME)");
+	assert_string_equal(f->s.data_dir, "/a+b*c'$(HOME)");
+	check_good(f, "data_dir = \"/${HOME}\"");
+	assert_string_equal(f->s.data_dir, "/${HOME}");
 }
 
 static void bad_listeners_are_reported(void **state)
@@ -614,9 +645,12 @@ int main(void)
 		TEST(a_wrong_value_is_reported_with_its_line),
 		TEST(a_value_out_of_range_is_told_the_range),
 		TEST(what_nobody_knows_is_reported),
+		TEST(an_unknown_list_is_reported_once),
 		TEST(wrong_blocks_are_reported_once),
 		TEST(a_setting_given_twice_is_reported),
 		TEST(broken_text_is_reported_with_its_line),
+		TEST(comments_do_not_shift_lines),
+		TEST(no_character_of_a_value_is_lost),
 		TEST(bad_listeners_are_reported),
 		TEST(there_is_an_end_to_listeners),
 		TEST(tls_listeners_need_certificate_and_key),
