@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -17,16 +18,21 @@ static void to_stderr(void *ctx, const char *line)
 
 static struct {
 	pthread_mutex_t lock;
-	enum log_level lowest;
+	atomic_int lowest;
 	log_sink *sink;
 	void *ctx;
 } sink = { PTHREAD_MUTEX_INITIALIZER, LOG_LEVEL_INFO, to_stderr, NULL };
 
 void log_setup(enum log_level lowest, log_sink *to, void *ctx)
 {
-	sink.lowest = lowest;
+	log_set_level(lowest);
 	sink.sink = to != NULL ? to : to_stderr;
 	sink.ctx = ctx;
+}
+
+void log_set_level(enum log_level lowest)
+{
+	atomic_store(&sink.lowest, (int)lowest);
 }
 
 /* The start of a line; returns its length. */
@@ -57,7 +63,7 @@ void log_write(enum log_level level, const char *fmt, ...)
 	size_t used;
 	va_list ap;
 
-	if (level < sink.lowest)
+	if ((int)level < atomic_load_explicit(&sink.lowest, memory_order_relaxed))
 		return;
 	used = begin(line, sizeof(line), level);
 	va_start(ap, fmt);

@@ -12,6 +12,9 @@ typedef void log_sink(void *ctx, const char *line);
  * start. Without a call: info to standard error. */
 void log_setup(enum log_level lowest, log_sink *sink, void *ctx);
 
+/* Changes the lowest level. Any thread. */
+void log_set_level(enum log_level lowest);
+
 /* Writes `time=… level=… ` and the rest, which the caller words as key=value pairs. Control
  * characters become '?'; a line is cut at 500 bytes. */
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

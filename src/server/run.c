@@ -91,7 +91,7 @@ static void set_log_level(const struct settings *set)
 
 	for (int i = 0; i < 4; i++)
 		if (strcmp(set->log_level, names[i]) == 0)
-			log_setup((enum log_level)i, NULL, NULL);
+			log_set_level((enum log_level)i);
 }
 
 /* Every connection is a file, and so is a part of the store. */

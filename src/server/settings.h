@@ -1,8 +1,8 @@
 /* settings - everything an operator can set, from one table: name, unit, default, range, help.
  * conf/restante.conf, the settings section of restante.conf(5) and --help are printed from it.
  *
- * The files are UCL (nginx-like blocks, restante.conf(5) has the rules), read strictly: a name that
- * nobody knows, a value that does not fit, or a setting given twice is an error with its line.
+ * The files have nginx-like blocks (restante.conf(5) has the rules) and are read strictly: a name
+ * that nobody knows, a value that does not fit, or a setting given twice is an error with its line.
  *
  * Loaded by main before other threads start, and again on SIGHUP; a struct settings is then only
  * read. */

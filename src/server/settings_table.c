@@ -51,8 +51,8 @@ const struct setting settings_table[] = {
 		  "the tls block." },
 	{ "data_dir", SETTING_STRING, AT(data_dir), "/var/lib/restante", .fits = fits_something,
 	  .range = "a path", .help = "The folder of the store, the keys and the admin socket." },
-	{ "log_level", SETTING_STRING, AT(log_level), "info", .bare = true, .fits = fits_level,
-	  .range = "debug, info, warn or error",
+	{ "log_level", SETTING_STRING, AT(log_level), "info", .live = true, .bare = true,
+	  .fits = fits_level, .range = "debug, info, warn or error",
 	  .help = "The least important lines that are still logged." },
 
 	{ "http.loops", SETTING_COUNT, AT(http_loops), "0", 0, 256,
