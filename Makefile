@@ -143,6 +143,10 @@ $(BUILD)/tests/proto/%: $(BUILD)/tests/proto/%.o $(BUILD)/libtest.a $(BUILD)/lib
 	$(CC) $(LDFLAGS) $^ -lsodium -lnettle -lcmocka -lgnutls -o $@
 $(BUILD)/tests/crash/%: $(BUILD)/tests/crash/%.o $(BUILD)/libtest.a $(BUILD)/libwire.a $(BUILD)/libbase.a
 	$(CC) $(LDFLAGS) $^ -lsodium -lnettle -o $@
+# Looks into a stopped store for bytes that no record counts.
+$(BUILD)/tests/crash/orphans: $(call objs,tests/crash/orphans.c storage/engines.c) $(BUILD)/libstorage.a $(BUILD)/libbase.a
+	$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
+$(BUILD)/tests/crash/crash: | $(BUILD)/tests/crash/orphans
 
 TESTS_UNIT   := $(UNIT:%=$(BUILD)/tests/unit/%)
 TESTS_ENGINE := $(ENGINE:%=$(BUILD)/tests/engine/%)

@@ -17,15 +17,16 @@
 #include "server/metrics.h"
 
 /* What a client too many is told; it is closed right behind. */
-static const char REFUSAL[] =
-	"HTTP/1.1 503 Service Unavailable\r\n"
-	"Content-Type: application/problem+json\r\n"
-	"Retry-After: 5\r\n"
-	"Connection: close\r\n"
-	"Content-Length: 105\r\n"
-	"\r\n"
-	"{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,"
-	"\"detail\":\"Too many connections.\"}     \n";
+#define REFUSAL_BODY                                                                  \
+	"{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503," \
+	"\"detail\":\"Too many connections.\"}\n"
+_Static_assert(sizeof(REFUSAL_BODY) - 1 == 99, "Content-Length below");
+static const char REFUSAL[] = "HTTP/1.1 503 Service Unavailable\r\n"
+			      "Content-Type: application/problem+json\r\n"
+			      "Retry-After: 5\r\n"
+			      "Connection: close\r\n"
+			      "Content-Length: 99\r\n"
+			      "\r\n" REFUSAL_BODY;
 
 /* Whom a connection is counted against: an IPv4 address, or an IPv6 network of 64 bits, since a
  * client has as many addresses in there as it likes. */
@@ -234,6 +235,11 @@ void acceptor_stop(struct acceptor *a)
 	a->started = false;
 	(void)!write(a->wake_fd, &one, sizeof(one));
 	(void)pthread_join(a->thread, NULL);
+	/* Whoever connects now is refused and goes elsewhere, rather than waiting in the backlog
+	 * for nobody; an inherited socket's clients wait for whoever has it next. */
+	for (size_t i = 0; i < a->listener_count; i++)
+		if (!a->listeners[i].inherited)
+			(void)shutdown(a->listeners[i].fd, SHUT_RDWR);
 }
 
 void acceptor_free(struct acceptor *a)

@@ -328,6 +328,8 @@ enum err_code settings_set_data_dir(struct settings *s, const char *dir, struct 
 
 void settings_free(struct settings *s)
 {
+	if (s == NULL)
+		return;
 	drop_listeners(s);
 	for (size_t i = 0; i < SETTINGS_COUNT; i++)
 		if (settings_table[i].type == SETTING_STRING)

@@ -96,6 +96,6 @@ void settings_print_conf(FILE *f);
 void settings_print_mdoc(FILE *f);
 void settings_print_help(FILE *f);
 
-void settings_free(struct settings *s);
+void settings_free(struct settings *s); /* NULL is fine */
 
 #endif

@@ -1,6 +1,7 @@
 #include "tests/lib/client.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -355,6 +356,25 @@ bool client_chunk(struct client *c, const void *data, size_t n)
 void client_nap(int ms)
 {
 	(void)poll(NULL, 0, ms);
+}
+
+int open_sockets(pid_t pid)
+{
+	char path[320], target[16];
+	struct dirent *entry;
+	DIR *d;
+	int n = 0;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	d = opendir(path);
+	while (d != NULL && (entry = readdir(d)) != NULL) {
+		(void)snprintf(path, sizeof(path), "/proc/%d/fd/%s", (int)pid, entry->d_name);
+		n += readlink(path, target, sizeof(target)) > 7 &&
+		     memcmp(target, "socket:", 7) == 0;
+	}
+	if (d != NULL)
+		(void)closedir(d);
+	return n;
 }
 
 int http_place(int port, const char *query, const void *body, size_t n, struct placed *p)

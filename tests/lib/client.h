@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct client {
 	int fd;
@@ -14,17 +15,17 @@ struct client {
 };
 
 struct answer {
-	int status;      /* 0: none came before the connection ended */
-	char *head;      /* status line and fields, with a NUL */
-	uint8_t *body;   /* with a NUL behind */
+	int status;    /* 0: none came before the connection ended */
+	char *head;    /* status line and fields, with a NUL */
+	uint8_t *body; /* with a NUL behind */
 	size_t body_len;
-	bool whole;      /* the body was as long as announced, or the last chunk came */
+	bool whole; /* the body was as long as announced, or the last chunk came */
 };
 
 /* Connects to 127.0.0.1; 10 s timeouts on reads and writes. */
 struct client *client_open(int port);
-void client_close(struct client *c);          /* orderly */
-void client_reset(struct client *c);          /* with RST */
+void client_close(struct client *c); /* orderly */
+void client_reset(struct client *c); /* with RST */
 
 /* Sends all of it; false if the peer has closed. */
 bool client_send(struct client *c, const void *data, size_t n);
@@ -71,6 +72,9 @@ struct client *client_open_from(int port, const char *address);
 bool client_chunk(struct client *c, const void *data, size_t n);
 
 void client_nap(int ms);
+
+/* Sockets a process has open: its other files come and go with what the engine does. */
+int open_sockets(pid_t pid);
 
 /* What a finished upload has answered: fetch and manage token, path of the upload, size. */
 struct placed {

@@ -45,15 +45,38 @@ static void write_config(const struct test_server *s)
 	(void)fclose(f);
 }
 
+/* sd_listen_fds(3): the socket is number 3, and the environment says so. */
+static void hand_over(const struct test_server *s)
+{
+	char pid[16];
+	int fd = s->options.inherited;
+
+	if (fd == 0)
+		return;
+	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	(void)setenv("LISTEN_PID", pid, 1);
+	(void)setenv("LISTEN_FDS", "1", 1);
+	(void)setenv("LISTEN_FDNAMES",
+		     s->options.inherited_name != NULL ? s->options.inherited_name : "http", 1);
+	if (fd != 3)
+		(void)dup2(fd, 3);
+	else
+		(void)fcntl(fd, F_SETFD, 0);
+}
+
+static const char *build_dir(void)
+{
+	return getenv("BUILD") != NULL ? getenv("BUILD") : "build/release";
+}
+
 static void exec_server(const struct test_server *s, int out)
 {
-	const char *build = getenv("BUILD") != NULL ? getenv("BUILD") : "build/release";
 	const char *listen = s->options.listen != NULL ? s->options.listen : "127.0.0.1:0";
 	char binary[256], conf[128], data[128], log[128];
 	const char *argv[16];
 	int n = 0, fd;
 
-	(void)snprintf(binary, sizeof(binary), "%s/%s", build,
+	(void)snprintf(binary, sizeof(binary), "%s/%s", build_dir(),
 		       s->options.faults != NULL ? "restanted-faulty" : "restanted");
 	(void)snprintf(conf, sizeof(conf), "%s/conf", s->dir);
 	(void)snprintf(data, sizeof(data), "%s/data", s->dir);
@@ -73,6 +96,7 @@ static void exec_server(const struct test_server *s, int out)
 		argv[n++] = listen;
 	}
 	argv[n] = NULL;
+	hand_over(s);
 	(void)execv(binary, (char *const *)(uintptr_t)argv);
 	_exit(127);
 }
@@ -169,6 +193,11 @@ int server_stop(struct test_server *s)
 {
 	(void)kill(s->pid, SIGTERM);
 	return reap(s, 20000);
+}
+
+int server_wait(struct test_server *s, int ms)
+{
+	return reap(s, ms);
 }
 
 void server_kill(struct test_server *s)
@@ -311,4 +340,42 @@ char *server_log(const struct test_server *s)
 
 	(void)snprintf(path, sizeof(path), "%s/log", s->dir);
 	return read_file(path);
+}
+
+bool server_logs(const struct test_server *s, const char *text, int ms)
+{
+	for (int t = 0;; t += 20) {
+		char *log = server_log(s);
+		bool there = strstr(log, text) != NULL;
+
+		free(log);
+		if (there || t >= ms)
+			return there;
+		nap(20);
+	}
+}
+
+void server_configure(struct test_server *s, const char *config)
+{
+	s->options.config = config;
+	write_config(s);
+}
+
+int server_command(const struct test_server *s, const char *flags, char *out, size_t size)
+{
+	char line[1024];
+	size_t n = 0, k;
+	int status;
+	FILE *f;
+
+	(void)snprintf(line, sizeof(line), "%s/restanted --config %s/conf --data-dir %s/data %s 2>&1",
+		       build_dir(), s->dir, s->dir, flags);
+	f = popen(line, "r");
+	if (f == NULL)
+		die("popen");
+	while (n < size - 1 && (k = fread(out + n, 1, size - 1 - n, f)) > 0)
+		n += k;
+	out[n] = '\0';
+	status = pclose(f);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }

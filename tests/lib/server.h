@@ -4,6 +4,7 @@
 #define RESTANTE_TESTS_SERVER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -12,6 +13,8 @@ struct test_server_options {
 	const char *faults;  /* schedule for the faulty engine (storage/faulty); NULL: real engine.
 	                      * Say inner=rocksdb or inner=memory in it */
 	const char *listen;  /* flag instead of 127.0.0.1:0; "" for none: the config says */
+	int inherited;       /* a listening socket handed over as systemd does; 0: none */
+	const char *inherited_name; /* FileDescriptorName= of it */
 };
 
 struct test_server {
@@ -37,6 +40,9 @@ int server_try(struct test_server *s);
 /* SIGTERM, waits up to 20 s: the exit code, or -signal. */
 int server_stop(struct test_server *s);
 
+/* Waits up to ms for it to end by itself: the exit code, or -signal. */
+int server_wait(struct test_server *s, int ms);
+
 /* SIGKILL, and waits. */
 void server_kill(struct test_server *s);
 
@@ -56,5 +62,15 @@ int server_files(const struct test_server *s);
 
 /* What it has logged; the caller's to free. */
 char *server_log(const struct test_server *s);
+
+/* Whether a text turns up in the log within ms. */
+bool server_logs(const struct test_server *s, const char *text, int ms);
+
+/* Puts another config file in the place of the first; heard after a SIGHUP or a start. */
+void server_configure(struct test_server *s, const char *config);
+
+/* Runs `restanted` with these flags (split at spaces) and the folder's config and data directory:
+ * the exit code. What it printed goes to out. */
+int server_command(const struct test_server *s, const char *flags, char *out, size_t size);
 
 #endif

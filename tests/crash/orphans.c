@@ -1,0 +1,493 @@
+/* orphans STORE - looks at a stopped rocksdb store from outside, read-only, and says of every key
+ * and file in it whose it is:
+ *
+ *   - no writer's mark and no garbage is left, and tmp/ is empty
+ *   - every finished upload has its holder, its blob and its due entry, and these have theirs
+ *   - every piece of bytes lies in an extent of a blob or of an unfinished upload
+ *   - every extent is covered by its pieces, and no two extents overlap
+ *   - every .sst and .blob file belongs to the database
+ *
+ * Exit code 0 if so, 1 with a line for each finding if not. DESIGN.md beside the engine has the
+ * table of keys. */
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/rocksdb/rdb.h"
+
+#define FINDINGS_SHOWN 50
+
+static const char *const family_names[CF_COUNT] = { "default", "rows", "segments" };
+
+struct owned {
+	struct extent extent;
+	uint64_t seen; /* bytes of pieces found in it */
+};
+
+struct look {
+	const char *dir;
+	rocksdb_t *db;
+	rocksdb_options_t *options;
+	rocksdb_readoptions_t *reads;
+	rocksdb_column_family_handle_t *cf[CF_COUNT];
+	struct owned *owned; /* sorted by locator and start, once all are there */
+	size_t owned_count, owned_room;
+	uint64_t uploads, blobs, pieces, bytes, findings;
+};
+
+static void finding(struct look *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void finding(struct look *k, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (k->findings++ >= FINDINGS_SHOWN)
+		return;
+	(void)printf("orphans: ");
+	va_start(ap, fmt);
+	(void)vprintf(fmt, ap);
+	va_end(ap);
+	(void)putchar('\n');
+}
+
+static void give_up(const char *what, const char *why)
+{
+	(void)printf("orphans: %s: %s\n", what, why);
+	exit(1);
+}
+
+/* ---- reading ---- */
+
+static struct bytes key_of(const rocksdb_iterator_t *it)
+{
+	struct bytes b;
+
+	b.data = (const uint8_t *)rocksdb_iter_key(it, &b.len);
+	return b;
+}
+
+static struct bytes value_of(const rocksdb_iterator_t *it)
+{
+	struct bytes b;
+
+	b.data = (const uint8_t *)rocksdb_iter_value(it, &b.len);
+	return b;
+}
+
+typedef void see(struct look *k, struct bytes key, struct bytes value);
+
+static void walk(struct look *k, enum rdb_family f, see *each)
+{
+	rocksdb_iterator_t *it = rocksdb_create_iterator_cf(k->db, k->reads, k->cf[f]);
+	char *text = NULL;
+
+	for (rocksdb_iter_seek_to_first(it); rocksdb_iter_valid(it); rocksdb_iter_next(it))
+		each(k, key_of(it), value_of(it));
+	rocksdb_iter_get_error(it, &text);
+	if (text != NULL)
+		give_up(family_names[f], text);
+	rocksdb_iter_destroy(it);
+}
+
+/* The value of a record, or NULL. */
+static rocksdb_pinnableslice_t *record(struct look *k, const struct key *key)
+{
+	char *text = NULL;
+	rocksdb_pinnableslice_t *s;
+
+	s = rocksdb_get_pinned_cf(k->db, k->reads, k->cf[CF_RECORDS], chars(key->b), key->len,
+				  &text);
+	if (text != NULL)
+		give_up("read", text);
+	return s;
+}
+
+static bool has(struct look *k, struct key key)
+{
+	rocksdb_pinnableslice_t *s = record(k, &key);
+
+	if (s == NULL)
+		return false;
+	rocksdb_pinnableslice_destroy(s);
+	return true;
+}
+
+static struct bytes slice_bytes(const rocksdb_pinnableslice_t *s)
+{
+	struct bytes b;
+
+	b.data = (const uint8_t *)rocksdb_pinnableslice_value(s, &b.len);
+	return b;
+}
+
+/* NULL if there is none, or none that can be read (which is a finding). */
+static struct upload *upload_of(struct look *k, const struct upload_id *id)
+{
+	struct key key = key_upload(id);
+	rocksdb_pinnableslice_t *s = record(k, &key);
+	struct upload *u = NULL;
+	struct err e = { 0 };
+
+	if (s == NULL)
+		return NULL;
+	if (record_decode_upload(id, slice_bytes(s), &u, &e) != ERR_OK) {
+		finding(k, "an upload's record: %s", e.why);
+		u = NULL;
+	}
+	rocksdb_pinnableslice_destroy(s);
+	return u;
+}
+
+/* ---- records ---- */
+
+static void own(struct look *k, const struct extent *v, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (k->owned_count == k->owned_room) {
+			k->owned_room = k->owned_room * 2 + 64;
+			k->owned = realloc(k->owned, k->owned_room * sizeof(*k->owned));
+			if (k->owned == NULL)
+				give_up("realloc", "no memory");
+		}
+		k->owned[k->owned_count++] = (struct owned){ .extent = v[i] };
+	}
+}
+
+static void see_blob(struct look *k, struct bytes key, struct bytes value)
+{
+	struct blob b = { .size = 0 };
+	struct digest d;
+	struct key holders;
+	struct upload_id none = { { 0 } };
+	rocksdb_iterator_t *it;
+	struct err e = { 0 };
+
+	k->blobs++;
+	memcpy(d.b, key.data + 1, sizeof(d.b));
+	if (record_decode_blob(value, &b, &e) != ERR_OK) {
+		finding(k, "a blob's record: %s", e.why);
+		return;
+	}
+	own(k, b.extents, b.extent_count);
+	free(b.extents);
+	holders = key_holder(&d, &none);
+	it = rocksdb_create_iterator_cf(k->db, k->reads, k->cf[CF_RECORDS]);
+	rocksdb_iter_seek(it, chars(holders.b), 33);
+	if (!rocksdb_iter_valid(it) || key_of(it).len != holders.len ||
+	    memcmp(key_of(it).data, holders.b, 33) != 0)
+		finding(k, "a blob of %" PRIu64 " bytes that no upload holds", b.size);
+	rocksdb_iter_destroy(it);
+}
+
+static bool same_extents(const struct upload *u, const struct blob *b)
+{
+	if (u->offset != b->size || u->extent_count != b->extent_count)
+		return false;
+	for (size_t i = 0; i < b->extent_count; i++)
+		if (u->extents[i].locator != b->extents[i].locator ||
+		    u->extents[i].start != b->extents[i].start ||
+		    u->extents[i].length != b->extents[i].length ||
+		    u->extents[i].place != b->extents[i].place)
+			return false;
+	return true;
+}
+
+static void check_finished(struct look *k, const struct upload *u)
+{
+	struct key key = key_blob(&u->digest);
+	rocksdb_pinnableslice_t *s = record(k, &key);
+	struct blob b = { .size = 0 };
+
+	if (!has(k, key_holder(&u->digest, &u->id)))
+		finding(k, "a finished upload of %" PRIu64 " bytes without its holder", u->offset);
+	if (s == NULL) {
+		finding(k, "a finished upload of %" PRIu64 " bytes without its blob", u->offset);
+		return;
+	}
+	if (record_decode_blob(slice_bytes(s), &b, NULL) == ERR_OK) {
+		if (!same_extents(u, &b))
+			finding(k, "an upload and its blob lie in different extents");
+		free(b.extents);
+	}
+	rocksdb_pinnableslice_destroy(s);
+}
+
+static void see_upload(struct look *k, struct bytes key)
+{
+	struct upload_id id;
+	struct upload *u;
+
+	k->uploads++;
+	memcpy(id.b, key.data + 1, sizeof(id.b));
+	u = upload_of(k, &id);
+	if (u == NULL)
+		return;
+	if (!has(k, key_due(u->expires_s, &id)))
+		finding(k, "an upload that never expires");
+	if (u->finished)
+		check_finished(k, u);
+	else
+		own(k, u->extents, u->extent_count);
+	upload_free(u);
+}
+
+static void see_due(struct look *k, struct bytes key)
+{
+	struct upload_id id;
+	struct upload *u;
+
+	memcpy(id.b, key.data + 9, sizeof(id.b));
+	u = upload_of(k, &id);
+	if (u == NULL || (uint64_t)u->expires_s != bytes_get_u64(key.data + 1))
+		finding(k, "a due entry of no upload");
+	upload_free(u);
+}
+
+static void see_holder(struct look *k, struct bytes key)
+{
+	struct digest d;
+	struct upload_id id;
+	struct upload *u;
+
+	memcpy(d.b, key.data + 1, sizeof(d.b));
+	memcpy(id.b, key.data + 33, sizeof(id.b));
+	u = upload_of(k, &id);
+	if (u == NULL || !u->finished || !digest_equal(&u->digest, &d))
+		finding(k, "a holder that is no upload of that blob");
+	if (!has(k, key_blob(&d)))
+		finding(k, "a holder of no blob");
+	upload_free(u);
+}
+
+static void see_record(struct look *k, struct bytes key, struct bytes value)
+{
+	const uint8_t prefix = key.len > 0 ? key.data[0] : 0;
+
+	if (prefix == KEY_BLOB && key.len == 33)
+		see_blob(k, key, value);
+	else if (prefix == KEY_UPLOAD && key.len == 17)
+		see_upload(k, key);
+	else if (prefix == KEY_DUE && key.len == 25)
+		see_due(k, key);
+	else if (prefix == KEY_HOLDER && key.len == 49)
+		see_holder(k, key);
+	else if (prefix == KEY_OPEN)
+		finding(k, "the mark of a writer that is no more, locator %" PRIu64,
+			key.len == 9 ? bytes_get_u64(key.data + 1) : 0);
+	else if (prefix == KEY_GARBAGE)
+		finding(k, "garbage that was not removed, locator %" PRIu64,
+			key.len == 17 ? bytes_get_u64(key.data + 1) : 0);
+	else if (prefix != KEY_META)
+		finding(k, "a key of no known kind, %zu bytes", key.len);
+}
+
+/* ---- extents and their pieces ---- */
+
+static int by_place(const void *a, const void *b)
+{
+	const struct extent *x = &((const struct owned *)a)->extent;
+	const struct extent *y = &((const struct owned *)b)->extent;
+
+	if (x->locator != y->locator)
+		return x->locator < y->locator ? -1 : 1;
+	if (x->start != y->start)
+		return x->start < y->start ? -1 : 1;
+	return 0;
+}
+
+static void check_overlaps(struct look *k)
+{
+	for (size_t i = 1; i < k->owned_count; i++) {
+		const struct extent *x = &k->owned[i - 1].extent, *y = &k->owned[i].extent;
+
+		if (x->locator == y->locator && y->start < x->start + x->length)
+			finding(k, "two extents overlap, locator %" PRIu64, x->locator);
+	}
+}
+
+/* The last extent that begins at or before it. */
+static struct owned *owner_of(struct look *k, uint64_t locator, uint64_t offset)
+{
+	struct owned want = { .extent = { .locator = locator, .start = offset } };
+	size_t low = 0, high = k->owned_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (by_place(&k->owned[middle], &want) <= 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low > 0 && k->owned[low - 1].extent.locator == locator ? &k->owned[low - 1] : NULL;
+}
+
+static void see_piece(struct look *k, struct bytes key, uint64_t len, uint32_t place)
+{
+	uint64_t locator, offset;
+	struct owned *o;
+
+	if (!key_piece_parse(key, &locator, &offset)) {
+		finding(k, "a key of no piece, %zu bytes", key.len);
+		return;
+	}
+	k->pieces++;
+	k->bytes += len;
+	o = owner_of(k, locator, offset);
+	if (o == NULL || offset + len > o->extent.start + o->extent.length ||
+	    (o->extent.place & PLACE_SEGMENT) != place) {
+		finding(k,
+			"%" PRIu64 " bytes in %s that are nobody's: locator %" PRIu64
+			" offset %" PRIu64,
+			len, place ? "segments" : "rows", locator, offset);
+		return;
+	}
+	o->seen += len;
+}
+
+static void see_row(struct look *k, struct bytes key, struct bytes value)
+{
+	see_piece(k, key, value.len, 0);
+}
+
+static void see_segment(struct look *k, struct bytes key, struct bytes value)
+{
+	see_piece(k, key, value.len, PLACE_SEGMENT);
+}
+
+static void check_covered(struct look *k)
+{
+	for (size_t i = 0; i < k->owned_count; i++) {
+		const struct owned *o = &k->owned[i];
+
+		if (o->seen != o->extent.length)
+			finding(k, "an extent of %" PRIu64 " bytes has %" PRIu64 " of them",
+				o->extent.length, o->seen);
+	}
+}
+
+/* ---- files ---- */
+
+static bool ends_with(const char *name, const char *end)
+{
+	size_t n = strlen(name), m = strlen(end);
+
+	return n >= m && strcmp(name + n - m, end) == 0;
+}
+
+static bool is_live(const rocksdb_livefiles_t *live, const char *name)
+{
+	for (int i = 0; i < rocksdb_livefiles_count(live); i++) {
+		const char *known = rocksdb_livefiles_name(live, i);
+
+		if (strcmp(known[0] == '/' ? known + 1 : known, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static uint64_t blob_files_of(struct look *k)
+{
+	uint64_t n = 0;
+
+	for (int f = 0; f < CF_COUNT; f++) {
+		uint64_t one = 0;
+
+		if (rocksdb_property_int_cf(k->db, k->cf[f], "rocksdb.num-blob-files", &one) == 0)
+			n += one;
+	}
+	return n;
+}
+
+static void check_files(struct look *k)
+{
+	const rocksdb_livefiles_t *live = rocksdb_livefiles(k->db);
+	DIR *d = opendir(k->dir);
+	const struct dirent *f;
+	uint64_t blob_files = 0, wanted = blob_files_of(k);
+
+	while (d != NULL && (f = readdir(d)) != NULL) {
+		if (ends_with(f->d_name, ".sst") && !is_live(live, f->d_name))
+			finding(k, "%s is no file of the database", f->d_name);
+		blob_files += ends_with(f->d_name, ".blob");
+	}
+	if (blob_files != wanted)
+		finding(k, "%" PRIu64 " blob files, and the database has %" PRIu64, blob_files,
+			wanted);
+	if (d != NULL)
+		(void)closedir(d);
+	rocksdb_livefiles_destroy(live);
+}
+
+static void check_tmp(struct look *k)
+{
+	char path[4096];
+	DIR *d;
+	const struct dirent *f;
+
+	(void)snprintf(path, sizeof(path), "%s/tmp", k->dir);
+	d = opendir(path);
+	while (d != NULL && (f = readdir(d)) != NULL)
+		if (f->d_name[0] != '.')
+			finding(k, "tmp/%s is left", f->d_name);
+	if (d != NULL)
+		(void)closedir(d);
+}
+
+/* ---- all of it ---- */
+
+static void open_store(struct look *k, const char *dir)
+{
+	const rocksdb_options_t *options[CF_COUNT];
+	char *text = NULL;
+
+	k->dir = dir;
+	k->options = rocksdb_options_create();
+	/* as the engine does: no log of RocksDB's own */
+	rocksdb_options_set_db_log_dir(k->options, "/dev/null/none");
+	k->reads = rocksdb_readoptions_create();
+	for (int i = 0; i < CF_COUNT; i++)
+		options[i] = k->options;
+	k->db = rocksdb_open_for_read_only_column_families(k->options, dir, CF_COUNT, family_names,
+							   options, k->cf, 0, &text);
+	if (text != NULL)
+		give_up("open", text);
+}
+
+static void close_store(struct look *k)
+{
+	for (int i = 0; i < CF_COUNT; i++)
+		rocksdb_column_family_handle_destroy(k->cf[i]);
+	rocksdb_close(k->db);
+	rocksdb_options_destroy(k->options);
+	rocksdb_readoptions_destroy(k->reads);
+	free(k->owned);
+}
+
+int main(int argc, char **argv)
+{
+	struct look k = { .findings = 0 };
+
+	if (argc != 2) {
+		(void)fprintf(stderr, "usage: orphans STORE\n");
+		return 2;
+	}
+	open_store(&k, argv[1]);
+	check_tmp(&k);
+	check_files(&k);
+	walk(&k, CF_RECORDS, see_record);
+	if (k.owned_count > 0)
+		qsort(k.owned, k.owned_count, sizeof(*k.owned), by_place);
+	check_overlaps(&k);
+	walk(&k, CF_ROWS, see_row);
+	walk(&k, CF_SEGMENTS, see_segment);
+	check_covered(&k);
+	close_store(&k);
+	(void)printf("orphans: %" PRIu64 " uploads, %" PRIu64 " blobs, %" PRIu64
+		     " pieces of %" PRIu64 " bytes, %" PRIu64 " findings\n",
+		     k.uploads, k.blobs, k.pieces, k.bytes, k.findings);
+	return k.findings == 0 ? 0 : 1;
+}
