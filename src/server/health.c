@@ -39,13 +39,14 @@ static enum http_next readyz(struct request *req)
 
 static void print_gauges(FILE *f, struct server *s)
 {
+	const struct http *http = atomic_load(&s->http);
 	struct store_stats st;
 	struct cache_stats ca;
 
 	store_stats(s->store, &st);
 	cache_stats(s->cache, &ca);
 	metrics_print_one(f, "restante_connections", "gauge", "Connections open.",
-			  http_connections(s->http));
+			  http == NULL ? 0 : http_connections(http));
 	metrics_print_one(f, "restante_cache_bytes", "gauge", "Bytes of chunks in the cache.",
 			  ca.bytes);
 	metrics_print_one(f, "restante_cache_chunks", "gauge", "Chunks in the cache.", ca.chunks);

@@ -170,6 +170,7 @@ static enum err_code open_all(struct running *r, struct err *e)
 {
 	struct server *s = &r->server;
 	const struct settings *set = r->settings;
+	struct http *http = NULL;
 	enum err_code rc = run_make_data_dir(set->data_dir, e);
 
 	if (rc == ERR_OK)
@@ -199,7 +200,8 @@ static enum err_code open_all(struct running *r, struct err *e)
 	s->started_s = clock_now_s();
 	rc = keeper_start(&r->keeper, s, e);
 	if (rc == ERR_OK)
-		rc = http_start(&s->http, s, set, r->listeners, r->listener_count, r->admin_fd, e);
+		rc = http_start(&http, s, set, r->listeners, r->listener_count, r->admin_fd, e);
+	atomic_store(&s->http, http);
 	return rc;
 }
 

@@ -26,7 +26,7 @@ struct server {
 	struct workers *readers; /* read for fetches */
 	struct cache *cache;
 	struct media_table *media;
-	struct http *http;
+	_Atomic(struct http *) http; /* NULL until it has started: it answers before that */
 
 	int64_t started_s;
 	atomic_uint_fast64_t disk_free;     /* bytes, refreshed by the keeper */
