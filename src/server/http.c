@@ -43,7 +43,8 @@ enum pool { SMALL, LARGE, TLS, OPERATOR, POOLS };
 
 struct conn { /* one TCP connection */
 	int fd;
-	bool busy; /* a request is under way */
+	bool busy;  /* a request is under way */
+	bool fresh; /* one has ended since the last look at it */
 	struct conn *prev, *next;
 };
 
@@ -69,6 +70,7 @@ struct loop {
 	atomic_size_t conn_count;
 	atomic_size_t waiting; /* suspended requests */
 	unsigned quiet_turns;  /* without any, while cutting */
+	int64_t look_ms;       /* when to look for clients that have left */
 	pthread_mutex_t lock;  /* arrivals */
 	struct arrival *arrivals;
 };
@@ -111,7 +113,8 @@ struct request {
 	struct lingering linger;
 	bool http11;
 	bool counted;
-	char target[]; /* as sent, query and all */
+	bool done_waited; /* the handler's done() is to be asked again */
+	char target[];    /* as sent, query and all */
 };
 
 static void move(struct request *r, enum state next)
@@ -491,6 +494,14 @@ static enum MHD_Result first_look(struct request *r, const char *method, const c
 	return MHD_YES;
 }
 
+/* B5: an end that arrives together with the last data is not seen in edge-triggered mode. */
+static bool end_is_near(struct request *r)
+{
+	char c;
+
+	return r->side->pool != TLS && recv(fd_of(r), &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static enum MHD_Result at_head(struct request *r)
 {
 	enum http_next next = r->handler->head != NULL ? r->handler->head(r) : HTTP_GO;
@@ -508,15 +519,15 @@ static enum MHD_Result at_head(struct request *r)
 	if (r->handler->body == NULL)
 		return refuse(r, 400, "This request takes no body.");
 	move(r, AT_BODY);
+	/* B5: an end that came with the head; the body may be here already, so time tells */
+	if (end_is_near(r))
+		set_timeout(r, 1);
 	return MHD_YES;
 }
 
-/* B5: an end that arrives together with the last data is not seen in edge-triggered mode. */
 static bool client_left(struct request *r)
 {
-	char c;
-
-	if (r->side->pool == TLS || recv(fd_of(r), &c, 1, MSG_PEEK | MSG_DONTWAIT) != 0)
+	if (!end_is_near(r))
 		return false;
 	if (r->body_length != HTTP_LENGTH_UNKNOWN)
 		return r->body_seen < r->body_length;
@@ -562,6 +573,7 @@ static enum MHD_Result at_end(struct request *r)
 		move(r, AT_DONE);
 	if (r->reply == NULL) {
 		next = r->handler->done(r);
+		r->done_waited = next == HTTP_WAIT;
 		if (next == HTTP_WAIT)
 			return MHD_YES;
 		if (next == HTTP_CUT || r->reply == NULL)
@@ -621,6 +633,19 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *mc, char *s)
 	return strlen(s);
 }
 
+/* B5 again: a client that sent all of its upload and closed its direction is taken for gone when
+ * its request is resumed, although the upload is durable. The socket is still open here. */
+static void answer_late(struct request *r)
+{
+	/* asked once and woken since: it has its answer, and does not wait again */
+	if (!r->done_waited || r->reply != NULL || r->handler->done(r) != HTTP_GO ||
+	    r->reply == NULL || r->reply->kind != REPLY_TEXT)
+		return;
+	(void)linger_start(&r->linger, r->reply, false,
+			   MHD_get_reason_phrase_for((unsigned)r->reply->status), fd_of(r),
+			   tls_of(r), clock_mono_ms());
+}
+
 static void on_completed(void *cls, struct MHD_Connection *mc, void **req,
 			 enum MHD_RequestTerminationCode how)
 {
@@ -628,11 +653,15 @@ static void on_completed(void *cls, struct MHD_Connection *mc, void **req,
 	struct conn *c = conn_of(mc);
 
 	(void)cls;
-	if (c != NULL)
+	if (c != NULL) {
 		c->busy = false;
+		c->fresh = true;
+	}
 	if (r == NULL)
 		return;
 	*req = NULL;
+	if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK)
+		answer_late(r);
 	if (r->ctx != NULL && r->handler->gone != NULL)
 		r->handler->gone(r);
 	if (r->reply != NULL) {
@@ -735,6 +764,25 @@ static int turn_timeout(struct loop *l, bool due[static POOLS])
 	return ms;
 }
 
+/* B5 once more: an end that came with a request's last bytes raises no event after the answer. So
+ * a connection is looked at once when it has become idle; from then on events tell. */
+static void look_for_leavers(struct loop *l, int64_t now_ms)
+{
+	struct conn *c;
+	char x;
+
+	if (now_ms < l->look_ms)
+		return;
+	l->look_ms = now_ms + 1000;
+	DL_FOREACH (l->conns, c) {
+		if (c->busy || !c->fresh)
+			continue;
+		c->fresh = false;
+		if (recv(c->fd, &x, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+			(void)shutdown(c->fd, SHUT_RDWR);
+	}
+}
+
 static bool turn_stop(struct loop *l)
 {
 	int phase = atomic_load(&l->http->phase);
@@ -786,6 +834,7 @@ static void *loop_main(void *arg)
 		for (int i = 0; i < POOLS; i++)
 			if (l->sides[i].daemon != NULL && (all || due[i] || p[i].revents != 0))
 				(void)MHD_run(l->sides[i].daemon);
+		look_for_leavers(l, clock_mono_ms());
 	} while (!turn_stop(l));
 	return NULL;
 }
@@ -803,8 +852,8 @@ static bool start_daemon(struct loop *l, enum pool pool, size_t memory, const st
 	if (listen_fd >= 0)
 		extra[0] = (struct MHD_OptionItem){ MHD_OPTION_LISTEN_SOCKET, listen_fd, NULL };
 	else if (pool == TLS)
-		extra[0] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_CERT_CALLBACK,
-						    (intptr_t)tls_retrieve, NULL };
+		extra[0] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_CERT_CALLBACK, 0,
+						    (void *)(uintptr_t)tls_retrieve };
 	*side = (struct side){ .loop = l, .pool = pool };
 	side->daemon = MHD_start_daemon(
 		flags, 0, NULL, NULL, on_request, side, MHD_OPTION_EXTERNAL_LOGGER, on_library_log,

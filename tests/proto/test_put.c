@@ -1,8 +1,8 @@
 /* put - one-shot uploads: PUT and POST to /v1/media. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
 
 #include <cmocka.h>
 
@@ -437,20 +437,13 @@ static void two_digests_have_to_agree(void **state)
 static void parameters_in_shape_are_taken(void **state)
 {
 	static const char *const queries[] = {
-		"?kind=photo",
-		"?kind=video",
-		"?kind=voice",
-		"?kind=file",
-		"?ttl=1",
-		"?ttl=3600",
-		"?ttl=12h",
-		"?ttl=7d",
-		"?recipients=0",
-		"?recipients=1",
-		"?recipients=1024",
-		"?kind=voice&ttl=7d&recipients=256",
-		"?%6bind=%70hoto",
-		"?",
+		"?kind=photo",      "?kind=video",
+		"?kind=voice",      "?kind=file",
+		"?ttl=1",           "?ttl=3600",
+		"?ttl=12h",         "?ttl=7d",
+		"?recipients=0",    "?recipients=1",
+		"?recipients=1024", "?kind=voice&ttl=7d&recipients=256",
+		"?%6bind=%70hoto",  "?",
 	};
 
 	for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++)
@@ -780,7 +773,7 @@ int main(void)
 
 	failed = cmocka_run_group_tests_name("put", plain, start_plain, stop);
 	failed += cmocka_run_group_tests_name("put, no cache", uncached, start_uncached, stop);
-	failed += cmocka_run_group_tests_name("put, segments", small_segments,
-					      start_small_segments, stop);
+	failed += cmocka_run_group_tests_name("put, segments", small_segments, start_small_segments,
+					      stop);
 	return failed + cmocka_run_group_tests_name("put, bounds", bounds, start_with_bounds, stop);
 }
