@@ -13,7 +13,7 @@ BUILD   ?= build/$(PROFILE)
 
 # ---- packages -------------------------------------------------------------------------------
 DEPS_BUILD := gcc libc6-dev pkg-config libmicrohttpd-dev librocksdb-dev libsodium-dev nettle-dev \
-              libjansson-dev libgnutls28-dev libsystemd-dev uthash-dev
+              libjansson-dev libgnutls28-dev libsystemd-dev uthash-dev libxxhash-dev
 DEPS_CHECK := $(DEPS_BUILD) libcmocka-dev curl age nginx openssl mandoc g++ python3
 DEPS_BENCH := $(DEPS_CHECK) wrk
 DEPS_LINT  := clang-format cppcheck
@@ -29,7 +29,7 @@ WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-pr
 CPPFLAGS := -D_GNU_SOURCE -Iinclude -Isrc -I.
 CFLAGS   := -std=c11 -g $(OPT) $(HARDEN) $(WARN) -pthread
 LDFLAGS  := -pie -Wl,-z,relro,-z,now -pthread $(if $(SAN),-fsanitize=$(SAN))
-LIBS     := -lmicrohttpd -lrocksdb -lsodium -lnettle -ljansson -lgnutls -lsystemd
+LIBS     := -lmicrohttpd -lrocksdb -lsodium -lnettle -ljansson -lgnutls -lsystemd -lxxhash
 
 # ---- sources, by room ------------------------------------------------------------------------
 BASE    := src/base/err.c src/base/text.c src/base/num.c src/base/clock.c src/base/log.c \
@@ -37,7 +37,8 @@ BASE    := src/base/err.c src/base/text.c src/base/num.c src/base/clock.c src/ba
 WIRE    := src/wire/token.c src/wire/range.c src/wire/digest_header.c src/wire/etag.c \
            src/wire/query.c
 STORAGE := storage/chunk.c storage/store.c storage/scrub.c storage/memory/memory.c \
-           storage/rocksdb/rocksdb.c storage/rocksdb/record.c storage/rocksdb/writer.c
+           storage/rocksdb/rocksdb.c storage/rocksdb/record.c storage/rocksdb/row.c \
+           storage/rocksdb/writer.c
 FAULTY  := storage/faulty/faulty.c
 SERVER  := src/server/conf.c src/server/settings.c src/server/settings_table.c \
            src/server/settings_print.c src/server/keys.c src/server/metrics.c src/server/workers.c \

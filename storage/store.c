@@ -14,8 +14,8 @@ struct store {
 
 struct writer {
 	struct store *store;
-	void *inner;            /* the engine's writer */
-	uint64_t durable, end;  /* upload offsets: committed, staged */
+	void *inner;           /* the engine's writer */
+	uint64_t durable, end; /* upload offsets: committed, staged */
 	bool failed, finished;
 };
 
@@ -196,10 +196,11 @@ struct upload *upload_clone(const struct upload *u)
 {
 	size_t extents = u->extent_count * sizeof(*u->extents);
 	struct upload *c = malloc(sizeof(*c) + extents + u->meta.len);
-	uint8_t *rest = (uint8_t *)(c + 1);
+	uint8_t *rest;
 
 	if (c == NULL)
 		return NULL;
+	rest = (uint8_t *)(c + 1);
 	*c = *u;
 	c->extents = NULL;
 	c->meta.data = NULL;
@@ -244,8 +245,8 @@ enum err_code store_drop(struct store *s, const struct upload_id *id, struct err
 	return counted(s, s->engine->drop(s->self, id, e));
 }
 
-enum err_code store_due(struct store *s, int64_t now, struct upload_id *ids, size_t max,
-			size_t *n, struct err *e)
+enum err_code store_due(struct store *s, int64_t now, struct upload_id *ids, size_t max, size_t *n,
+			struct err *e)
 {
 	return counted(s, s->engine->due(s->self, now, ids, max, n, e));
 }

@@ -24,16 +24,16 @@
 
 #define FAULTS_MAX 32 /* numbers after one `fail=`, all of them together */
 
-#define CALLS(X)                                                                                  \
-	X(open)                                                                                   \
-	X(write_open)                                                                             \
-	X(stage)                                                                                  \
-	X(commit)                                                                                 \
-	X(lookup)                                                                                 \
-	X(read)                                                                                   \
-	X(drop)                                                                                   \
-	X(due)                                                                                    \
-	X(next_blob)                                                                              \
+#define CALLS(X)      \
+	X(open)       \
+	X(write_open) \
+	X(stage)      \
+	X(commit)     \
+	X(lookup)     \
+	X(read)       \
+	X(drop)       \
+	X(due)        \
+	X(next_blob)  \
 	X(any)
 
 #define X(name) CALL_##name,

@@ -34,14 +34,14 @@ struct run {
 struct held_blob {
 	struct digest digest;
 	uint64_t size, holders;
-	struct run *run;        /* NULL: no bytes */
+	struct run *run; /* NULL: no bytes */
 	UT_hash_handle hh;
 };
 
 struct held_upload {
 	struct upload_id id;
 	struct upload *rec;
-	struct run *run;        /* of an unfinished one; NULL: no bytes yet */
+	struct run *run; /* of an unfinished one; NULL: no bytes yet */
 	UT_hash_handle hh;
 };
 
@@ -54,10 +54,10 @@ struct memory {
 };
 
 struct memory_writer {
-	struct upload *rec;     /* of a fresh upload as it is to be, else as it is */
+	struct upload *rec; /* of a fresh upload as it is to be, else as it is */
 	bool fresh;
 	uint64_t end;
-	struct pieces staged;   /* behind rec->offset */
+	struct pieces staged; /* behind rec->offset */
 };
 
 /* ---- pieces ---- */
@@ -88,14 +88,18 @@ static bool pieces_reserve(struct pieces *p, size_t more)
 
 static enum err_code pieces_add(struct pieces *p, uint64_t start, struct bytes data, struct err *e)
 {
-	uint8_t *copy = malloc(data.len);
+	struct piece *added;
 
-	if (copy == NULL || !pieces_reserve(p, 1)) {
-		free(copy);
+	if (!pieces_reserve(p, 1))
 		return err_set(e, ERR_NOMEM, "a piece");
-	}
-	memcpy(copy, data.data, data.len);
-	p->v[p->count++] = (struct piece){ start, data.len, copy };
+	added = &p->v[p->count];
+	added->data = malloc(data.len);
+	if (added->data == NULL)
+		return err_set(e, ERR_NOMEM, "a piece");
+	memcpy(added->data, data.data, data.len);
+	added->start = start;
+	added->len = data.len;
+	p->count++;
 	return ERR_OK;
 }
 
@@ -231,10 +235,9 @@ static enum err_code memory_open(void **self, const struct store_options *opt, s
 static void memory_close(void *self)
 {
 	struct memory *m = self;
-	struct held_upload *u, *next;
 
-	HASH_ITER(hh, m->uploads, u, next)
-		held_upload_free(m, u);
+	while (m->uploads != NULL)
+		held_upload_free(m, m->uploads);
 	assert(m->runs == NULL && m->blobs == NULL);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
@@ -403,8 +406,8 @@ static void put_in_place(struct memory *m, struct memory_writer *w, struct prepa
 }
 
 static enum err_code commit_locked(struct memory *m, struct memory_writer *w,
-				   const struct commit *c, bool *deduplicated,
-				   struct upload **rec, struct err *e)
+				   const struct commit *c, bool *deduplicated, struct upload **rec,
+				   struct err *e)
 {
 	struct prepared p = { .upload = find_upload(m, &w->rec->id) };
 	enum err_code rc = check_unchanged(w, p.upload, e);
@@ -527,9 +530,8 @@ static int by_expiry(const struct upload *a, const struct upload *b)
 static const struct upload *next_due(struct memory *m, const struct upload *after, int64_t now)
 {
 	const struct upload *best = NULL;
-	struct held_upload *u, *next;
 
-	HASH_ITER(hh, m->uploads, u, next)
+	for (const struct held_upload *u = m->uploads; u != NULL; u = u->hh.next)
 		if (u->rec->expires_s <= now && (after == NULL || by_expiry(u->rec, after) > 0) &&
 		    (best == NULL || by_expiry(u->rec, best) < 0))
 			best = u->rec;
@@ -554,9 +556,9 @@ static enum err_code memory_due(void *self, int64_t now, struct upload_id *ids, 
 
 static struct held_blob *blob_behind(struct memory *m, const struct digest *after)
 {
-	struct held_blob *best = NULL, *b, *next;
+	struct held_blob *best = NULL;
 
-	HASH_ITER(hh, m->blobs, b, next)
+	for (struct held_blob *b = m->blobs; b != NULL; b = b->hh.next)
 		if ((after == NULL || memcmp(&b->digest, after, sizeof(*after)) > 0) &&
 		    (best == NULL || memcmp(&b->digest, &best->digest, sizeof(*after)) < 0))
 			best = b;
@@ -565,12 +567,13 @@ static struct held_blob *blob_behind(struct memory *m, const struct digest *afte
 
 static bool describe(const struct held_blob *b, struct blob *out)
 {
-	struct extent *x = malloc(sizeof(*x));
-
-	if (x == NULL)
+	out->extents = malloc(sizeof(*out->extents));
+	if (out->extents == NULL)
 		return false;
-	*x = (struct extent){ b->run != NULL ? b->run->locator : 0, 0, b->size, 0 };
-	*out = (struct blob){ b->digest, b->size, b->size > 0, x };
+	out->extents[0] = (struct extent){ b->run != NULL ? b->run->locator : 0, 0, b->size, 0 };
+	out->extent_count = b->size > 0;
+	out->digest = b->digest;
+	out->size = b->size;
 	return true;
 }
 

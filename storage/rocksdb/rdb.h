@@ -1,8 +1,8 @@
 /* rdb - what rocksdb.c and writer.c share: the database handle and the few ways of using it. For
  * the engine and its tests only.
  *
- * Locks, in the order they are taken: by_id, by_digest, locator_lock, junk_lock. None of them is
- * held by two threads' synced writes at once unless both concern one upload or one digest. */
+ * Locks, in the order they are taken: by_id, by_digest, locator_lock, junk_lock. The first two are
+ * held over a synced write, but striped, so that different uploads sync together. */
 #ifndef RESTANTE_STORAGE_ROCKSDB_RDB_H
 #define RESTANTE_STORAGE_ROCKSDB_RDB_H
 
@@ -13,10 +13,11 @@
 
 #include "storage/engine.h"
 #include "storage/rocksdb/record.h"
+#include "storage/rocksdb/row.h"
 
 enum rdb_family { CF_RECORDS, CF_ROWS, CF_SEGMENTS, CF_COUNT };
 
-#define RDB_STRIPES 1024
+#define RDB_STRIPES 4096
 #define RDB_LOCATOR_BLOCK (1u << 20) /* locators reserved at a time */
 
 /* A locator whose uncommitted bytes could not be removed yet. */
@@ -32,20 +33,25 @@ struct rdb {
 	rocksdb_cache_t *records_cache;
 	rocksdb_writeoptions_t *synced, *unsynced;
 	rocksdb_readoptions_t *reads;
+	rocksdb_readoptions_t *row_reads; /* without RocksDB's checksums: row.h has its own */
 	rocksdb_envoptions_t *env_options;
 	rocksdb_ingestexternalfileoptions_t *ingest;
-	char *tmp;                           /* folder of segments not yet ingested */
+	char *tmp; /* folder of segments not yet ingested */
 	uint64_t segment_threshold, segment_size, write_buffer;
-	atomic_uint_fast64_t tmp_serial;     /* names in it */
-	atomic_uint_fast64_t row_garbage;    /* bytes of rows deleted since the last flush for it */
-	pthread_mutex_t by_id[RDB_STRIPES];  /* the record of an upload: read, decide, write */
+	atomic_uint_fast64_t tmp_serial;    /* names in it */
+	atomic_uint_fast64_t row_garbage;   /* bytes of rows deleted since the last flush for it */
+	pthread_mutex_t by_id[RDB_STRIPES]; /* the record of an upload: read, decide, write */
 	pthread_mutex_t by_digest[RDB_STRIPES]; /* who holds a blob: read, decide, write */
 	pthread_mutex_t locator_lock;
-	uint64_t locator_next, locator_end;  /* to hand out, and where the reserve ends */
+	uint64_t locator_next, locator_end; /* to hand out, and where the reserve ends */
 	pthread_mutex_t junk_lock;
 	struct junk *junk;
 	size_t junk_count;
-	atomic_bool unsettled;               /* junk or garbage is left that should be gone */
+	atomic_bool unsettled; /* junk or garbage is left that should be gone */
+	pthread_t collector;   /* rocksdb.c tells */
+	bool collecting, stopping;
+	pthread_mutex_t collector_lock;
+	pthread_cond_t collector_wakes;
 };
 
 /* RocksDB's bytes are char. */
@@ -74,6 +80,9 @@ enum err_code rdb_write(struct rdb *r, rocksdb_writebatch_t *b, bool sync, const
 
 void batch_put(struct rdb *r, rocksdb_writebatch_t *b, enum rdb_family f, const struct key *k,
 	       struct bytes value);
+/* A row with its checksum. */
+void batch_put_row(struct rdb *r, rocksdb_writebatch_t *b, uint64_t locator, uint64_t offset,
+		   struct bytes data);
 void batch_delete(struct rdb *r, rocksdb_writebatch_t *b, enum rdb_family f, const struct key *k);
 
 /* Deletes the rows of a locator from an offset on. */

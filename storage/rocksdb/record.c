@@ -290,8 +290,8 @@ static void take_hash(struct input *in, struct upload *u)
 		memcpy(u->midstate.b, take(in, sizeof(u->midstate.b)), sizeof(u->midstate.b));
 }
 
-enum err_code record_decode_upload(const struct upload_id *id, struct bytes in,
-				   struct upload **out, struct err *e)
+enum err_code record_decode_upload(const struct upload_id *id, struct bytes in, struct upload **out,
+				   struct err *e)
 {
 	struct input input = { .left = in };
 	struct extent *extents = NULL;

@@ -46,8 +46,8 @@ uint8_t *record_encode_blob(const struct blob *b, size_t *len);
 
 /* *out is upload_free()'s; out->extents is free()'s, and digest is left alone. ERR_NOMEM,
  * ERR_DAMAGED. */
-enum err_code record_decode_upload(const struct upload_id *id, struct bytes in,
-				   struct upload **out, struct err *e);
+enum err_code record_decode_upload(const struct upload_id *id, struct bytes in, struct upload **out,
+				   struct err *e);
 enum err_code record_decode_blob(struct bytes in, struct blob *out, struct err *e);
 
 /* Extents being gathered. Zeroes are an empty list. */

@@ -7,10 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #define POINT_DELETES_MAX 64    /* more rows than that go by one range */
-#define LOG_LEVEL_NONE 6        /* above all of RocksDB's */
+#define COLLECTOR_LOOKS_MS 5000 /* for garbage, unless it is told of some */
+#define COLLECTOR_RESTS_MS 100  /* between slices, at least */
+#define LOG_LEVEL_HEADERS 5     /* RocksDB's own log says how it was opened, and no more */
+#define ROOM_TO_OPEN (1u << 20) /* bytes */
 #define META_FORMAT "format"
 #define META_LOCATORS "locators"
 
@@ -73,7 +80,8 @@ enum err_code rdb_get(struct rdb *r, enum rdb_family f, const struct key *k,
 	char *text = NULL;
 	rocksdb_pinnableslice_t *s;
 
-	s = rocksdb_get_pinned_cf(r->db, r->reads, r->cf[f], chars(k->b), k->len, &text);
+	s = rocksdb_get_pinned_cf(r->db, f == CF_ROWS ? r->row_reads : r->reads, r->cf[f],
+				  chars(k->b), k->len, &text);
 	if (text != NULL)
 		return rdb_read_failed(e, "read", text);
 	*out = s;
@@ -115,6 +123,19 @@ void batch_put(struct rdb *r, rocksdb_writebatch_t *b, enum rdb_family f, const 
 	rocksdb_writebatch_put_cf(b, r->cf[f], chars(k->b), k->len, chars(value.data), value.len);
 }
 
+void batch_put_row(struct rdb *r, rocksdb_writebatch_t *b, uint64_t locator, uint64_t offset,
+		   struct bytes data)
+{
+	struct key k = key_piece(locator, offset);
+	uint8_t sum[ROW_SUM_SIZE];
+	const char *key = chars(k.b);
+	const char *parts[] = { chars(data.data), chars(sum) };
+	const size_t lengths[] = { data.len, sizeof(sum) };
+
+	row_sum(sum, locator, offset, data);
+	rocksdb_writebatch_putv_cf(b, r->cf[CF_ROWS], 1, &key, &k.len, 2, parts, lengths);
+}
+
 void batch_delete(struct rdb *r, rocksdb_writebatch_t *b, enum rdb_family f, const struct key *k)
 {
 	rocksdb_writebatch_delete_cf(b, r->cf[f], chars(k->b), k->len);
@@ -129,8 +150,7 @@ static void batch_delete_rows(struct rdb *r, rocksdb_writebatch_t *b, uint64_t l
 					   chars(end.b), end.len);
 }
 
-void batch_delete_rows_from(struct rdb *r, rocksdb_writebatch_t *b, uint64_t locator,
-			    uint64_t from)
+void batch_delete_rows_from(struct rdb *r, rocksdb_writebatch_t *b, uint64_t locator, uint64_t from)
 {
 	batch_delete_rows(r, b, locator, from, UINT64_MAX);
 }
@@ -180,8 +200,8 @@ void batch_release(struct rdb *r, rocksdb_writebatch_t *b, const struct extent *
 /* Removes the segments that lie in [start, last] of a locator. They never straddle such an edge: a
  * commit ends the segment it finds, and a segment is of one locator. So whole files go, and nothing
  * is left to compact. */
-static enum err_code remove_segments(struct rdb *r, uint64_t locator, uint64_t start,
-				     uint64_t last, struct err *e)
+static enum err_code remove_segments(struct rdb *r, uint64_t locator, uint64_t start, uint64_t last,
+				     struct err *e)
 {
 	struct key from = key_piece(locator, start), to = key_piece(locator, last);
 	char *text = NULL;
@@ -204,6 +224,13 @@ static enum err_code reap_one(struct rdb *r, uint64_t locator, uint64_t start, u
 	return text != NULL ? rdb_write_failed(NULL, "reap", text) : ERR_OK;
 }
 
+static void collector_wake(struct rdb *r)
+{
+	pthread_mutex_lock(&r->collector_lock);
+	pthread_cond_signal(&r->collector_wakes);
+	pthread_mutex_unlock(&r->collector_lock);
+}
+
 /* Deletions weigh next to nothing in memory, so that many bytes could wait long to be given back:
  * deleted bytes count as written ones do. */
 static void flush_for_garbage(struct rdb *r)
@@ -214,6 +241,7 @@ static void flush_for_garbage(struct rdb *r)
 	if (atomic_load(&r->row_garbage) < r->write_buffer)
 		return;
 	atomic_store(&r->row_garbage, 0);
+	collector_wake(r);
 	o = rocksdb_flushoptions_create();
 	rocksdb_flushoptions_set_wait(o, 0);
 	rocksdb_flush_cf(r->db, o, r->cf[CF_ROWS], &text);
@@ -406,13 +434,17 @@ static void release_pinned(struct chunk *c)
 }
 
 /* Bytes of a piece that begins at `from`, wanted from `at` on and at most to the extent's end. */
-static enum err_code wrap_piece(rocksdb_pinnableslice_t *s, uint64_t from, uint64_t at,
-				uint64_t end, struct chunk **out, struct err *e)
+static enum err_code wrap_piece(rocksdb_pinnableslice_t *s, const struct extent *x, uint64_t from,
+				uint64_t at, struct chunk **out, struct err *e)
 {
 	struct bytes piece = rdb_value(s);
-	uint64_t skip = at - from;
+	uint64_t skip = at - from, end = x->start + x->length;
 	size_t n;
 
+	if (!(x->place & PLACE_SEGMENT) && !row_open(&piece, x->locator, from)) {
+		rocksdb_pinnableslice_destroy(s);
+		return err_set(e, ERR_DAMAGED, "a row does not have its checksum");
+	}
 	if (piece.len <= skip) {
 		rocksdb_pinnableslice_destroy(s);
 		return err_set(e, ERR_NOTFOUND, "no bytes there");
@@ -438,7 +470,7 @@ static enum err_code read_piece(struct rdb *r, const struct extent *x, uint64_t 
 		return rc;
 	if (s == NULL)
 		return err_set(e, ERR_NOTFOUND, "no piece there");
-	return wrap_piece(s, from, at, x->start + x->length, out, e);
+	return wrap_piece(s, x, from, at, out, e);
 }
 
 /* Finds where the piece begins that covers `at`, when it could be anywhere before. */
@@ -461,8 +493,8 @@ static enum err_code find_piece(struct rdb *r, const struct extent *x, uint64_t 
 	return found ? ERR_OK : err_set(e, ERR_NOTFOUND, "no piece there");
 }
 
-static enum err_code read_bytes(void *self, const struct extent *x, uint64_t at,
-				struct chunk **out, struct err *e)
+static enum err_code read_bytes(void *self, const struct extent *x, uint64_t at, struct chunk **out,
+				struct err *e)
 {
 	uint64_t grid = at - at % CHUNK_MAX;
 	uint64_t from = grid > x->start ? grid : x->start;
@@ -708,6 +740,159 @@ static enum err_code recover(struct rdb *r, struct err *e)
 	return ERR_OK;
 }
 
+/* ---- the collector ----
+ * A blob file of rows goes by itself when the last row in it has gone. Where some live on among
+ * many that have gone, a thread moves those together: as soon as more than half of the rows' bytes
+ * are garbage, it goes round all of them, a slice at a time, until less are. So rows take at most
+ * about twice their size, and a byte given back costs at most about a byte written. RocksDB's own
+ * collection, tied to whatever compaction comes by, rewrote several times as much. */
+
+/* Whether there is enough garbage to be worth it. */
+static bool much_garbage(struct rdb *r)
+{
+	uint64_t all = 0, garbage = 0;
+
+	if (rocksdb_property_int_cf(r->db, r->cf[CF_ROWS], "rocksdb.live-blob-file-size", &all) ||
+	    rocksdb_property_int_cf(r->db, r->cf[CF_ROWS], "rocksdb.live-blob-file-garbage-size",
+				    &garbage))
+		return false;
+	return garbage > all / 2 && garbage > r->write_buffer;
+}
+
+static bool take_key(struct key *k, const char *p, size_t len)
+{
+	if (p == NULL || len > sizeof(k->b))
+		return false;
+	memcpy(k->b, p, len);
+	k->len = len;
+	return true;
+}
+
+static int compare_keys(const char *p, size_t len, const struct key *k)
+{
+	int order = memcmp(p, k->b, len < k->len ? len : k->len);
+
+	if (order != 0)
+		return order;
+	return len < k->len ? -1 : len > k->len;
+}
+
+/* The range of the first file of rows that begins behind `after`. */
+static bool next_slice(struct rdb *r, const struct key *after, struct key *from, struct key *to)
+{
+	const rocksdb_livefiles_t *files = rocksdb_livefiles(r->db);
+	bool found = false;
+	size_t n;
+
+	for (int i = 0; i < rocksdb_livefiles_count(files); i++) {
+		const char *p = rocksdb_livefiles_smallestkey(files, i, &n);
+
+		if (strcmp(rocksdb_livefiles_column_family_name(files, i), "rows") != 0 ||
+		    compare_keys(p, n, after) <= 0 || (found && compare_keys(p, n, from) >= 0))
+			continue;
+		found = take_key(from, p, n);
+		p = rocksdb_livefiles_largestkey(files, i, &n);
+		found = found && take_key(to, p, n);
+	}
+	rocksdb_livefiles_destroy(files);
+	return found;
+}
+
+static void set_collection(struct rdb *r, const char *on)
+{
+	const char *key = "enable_blob_garbage_collection";
+	char *text = NULL;
+
+	rocksdb_set_options_cf(r->db, r->cf[CF_ROWS], 1, &key, &on, &text);
+	rocksdb_free(text); /* it tries again */
+}
+
+/* Nothing else compacts meanwhile, so that only this slice is moved. */
+static void collect_slice(struct rdb *r, const struct key *from, const struct key *to)
+{
+	rocksdb_compactoptions_t *o = rocksdb_compactoptions_create();
+
+	rocksdb_compactoptions_set_exclusive_manual_compaction(o, 1);
+	rocksdb_compactoptions_set_bottommost_level_compaction(o, 3); /* force, each file once */
+	set_collection(r, "true");
+	rocksdb_compact_range_cf_opt(r->db, r->cf[CF_ROWS], o, chars(from->b), from->len,
+				     chars(to->b), to->len);
+	set_collection(r, "false");
+	rocksdb_compactoptions_destroy(o);
+}
+
+/* Waits; false when it is time to end. collector_lock is held. */
+static bool collector_wait(struct rdb *r, int64_t ms)
+{
+	struct timespec t;
+
+	if (r->stopping)
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += ms / 1000;
+	t.tv_nsec += ms % 1000 * 1000000;
+	t.tv_sec += t.tv_nsec / 1000000000;
+	t.tv_nsec %= 1000000000;
+	(void)pthread_cond_timedwait(&r->collector_wakes, &r->collector_lock, &t);
+	return !r->stopping;
+}
+
+/* Collects the next slice; how long to rest after it: as long as it took, so that others get
+ * their share of the disk. */
+static int64_t collector_step(struct rdb *r, struct key *at)
+{
+	static const struct key start = { .len = 0 };
+	int64_t began = clock_mono_ms(), took;
+	struct key from = start, to = start;
+
+	if (!much_garbage(r))
+		return COLLECTOR_LOOKS_MS;
+	if (!next_slice(r, at, &from, &to)) {
+		*at = start; /* round again */
+		return COLLECTOR_RESTS_MS;
+	}
+	collect_slice(r, &from, &to);
+	*at = from;
+	took = clock_mono_ms() - began;
+	return took > COLLECTOR_RESTS_MS ? took : COLLECTOR_RESTS_MS;
+}
+
+static void *collector_run(void *arg)
+{
+	struct rdb *r = arg;
+	struct key at = { .len = 0 };
+	int64_t rest = COLLECTOR_LOOKS_MS;
+
+	pthread_mutex_lock(&r->collector_lock);
+	while (collector_wait(r, rest)) {
+		pthread_mutex_unlock(&r->collector_lock);
+		rest = collector_step(r, &at);
+		pthread_mutex_lock(&r->collector_lock);
+	}
+	pthread_mutex_unlock(&r->collector_lock);
+	return NULL;
+}
+
+static enum err_code collector_start(struct rdb *r, struct err *e)
+{
+	if (pthread_create(&r->collector, NULL, collector_run, r) != 0)
+		return err_set(e, ERR_NOMEM, "a thread");
+	r->collecting = true;
+	return ERR_OK;
+}
+
+static void collector_stop(struct rdb *r)
+{
+	if (!r->collecting)
+		return;
+	pthread_mutex_lock(&r->collector_lock);
+	r->stopping = true;
+	pthread_cond_signal(&r->collector_wakes);
+	pthread_mutex_unlock(&r->collector_lock);
+	rocksdb_disable_manual_compaction(r->db); /* ends one that is under way */
+	pthread_join(r->collector, NULL);
+}
+
 /* ---- opening ---- */
 
 static enum err_code make_folder(const char *path, struct err *e)
@@ -716,6 +901,19 @@ static enum err_code make_folder(const char *path, struct err *e)
 		return ERR_OK;
 	return err_set(e, errno == ENOSPC ? ERR_FULL : ERR_IO, "make %s: %s", path,
 		       strerror(errno));
+}
+
+/* Opening writes a little, and on a disk without a byte left RocksDB would not fail but abort, as
+ * database_options() tells. */
+static enum err_code check_room(const char *path, struct err *e)
+{
+	struct statvfs fs;
+
+	if (statvfs(path, &fs) != 0)
+		return err_set(e, ERR_IO, "look at %s: %s", path, strerror(errno));
+	if ((uint64_t)fs.f_bavail * fs.f_frsize < ROOM_TO_OPEN)
+		return err_set(e, ERR_FULL, "no room to open %s", path);
+	return ERR_OK;
 }
 
 /* Segments that no ingest took over before a crash. */
@@ -778,9 +976,12 @@ static rocksdb_options_t *rows_options(struct rdb *r)
 	rocksdb_options_set_enable_blob_files(o, 1);
 	rocksdb_options_set_min_blob_size(o, 4096);
 	rocksdb_options_set_blob_compression_type(o, rocksdb_no_compression);
-	rocksdb_options_set_enable_blob_gc(o, 1);
-	rocksdb_options_set_blob_gc_age_cutoff(o, 0.5);
-	rocksdb_options_set_blob_gc_force_threshold(o, 0.5);
+	/* the collector turns it on when it pays */
+	rocksdb_options_set_enable_blob_gc(o, 0);
+	rocksdb_options_set_blob_gc_age_cutoff(o, 1.0);
+	/* A file of this family holds keys only, of a few hundred MiB of rows: what the collector
+	 * takes at a time. */
+	rocksdb_options_set_target_file_size_base(o, 256 << 10);
 	return o;
 }
 
@@ -807,9 +1008,9 @@ static rocksdb_options_t *database_options(const struct rdb *r)
 	rocksdb_options_set_max_open_files(o, 4000);
 	rocksdb_options_set_bytes_per_sync(o, 1 << 20);
 	rocksdb_options_set_max_manifest_file_size(o, 16 << 20);
-	/* Nothing goes to RocksDB's own log: on a full disk 7.8.3 fails an assertion inside the
-	 * logger and takes the process with it. What matters is in the errors of calls. */
-	rocksdb_options_set_info_log_level(o, LOG_LEVEL_NONE);
+	/* Nothing goes to RocksDB's own log once it is open: on a full disk 7.8.3 fails an
+	 * assertion inside the logger and takes the process with it. Calls say what is wrong. */
+	rocksdb_options_set_info_log_level(o, LOG_LEVEL_HEADERS);
 	rocksdb_options_set_keep_log_file_num(o, 2);
 	rocksdb_options_set_stats_dump_period_sec(o, 0);
 	rocksdb_options_set_stats_persist_period_sec(o, 0);
@@ -822,6 +1023,8 @@ static void make_options(struct rdb *r)
 	r->cf_options[CF_ROWS] = rows_options(r);
 	r->cf_options[CF_SEGMENTS] = segments_options();
 	r->reads = rocksdb_readoptions_create();
+	r->row_reads = rocksdb_readoptions_create();
+	rocksdb_readoptions_set_verify_checksums(r->row_reads, 0);
 	r->synced = rocksdb_writeoptions_create();
 	rocksdb_writeoptions_set_sync(r->synced, 1);
 	r->unsynced = rocksdb_writeoptions_create();
@@ -837,8 +1040,8 @@ static enum err_code open_database(struct rdb *r, const char *dir, struct err *e
 	char *text = NULL;
 
 	r->db = rocksdb_open_column_families(o, dir, CF_COUNT, family_names,
-					     (const rocksdb_options_t *const *)r->cf_options,
-					     r->cf, &text);
+					     (const rocksdb_options_t *const *)r->cf_options, r->cf,
+					     &text);
 	rocksdb_options_destroy(o);
 	return text != NULL ? open_failed(e, dir, text) : ERR_OK;
 }
@@ -910,6 +1113,8 @@ static void free_options(struct rdb *r)
 		rocksdb_cache_destroy(r->records_cache);
 	if (r->reads != NULL)
 		rocksdb_readoptions_destroy(r->reads);
+	if (r->row_reads != NULL)
+		rocksdb_readoptions_destroy(r->row_reads);
 	if (r->synced != NULL)
 		rocksdb_writeoptions_destroy(r->synced);
 	if (r->unsynced != NULL)
@@ -926,6 +1131,7 @@ static void close_engine(void *self)
 
 	if (r == NULL)
 		return;
+	collector_stop(r);
 	for (int i = 0; i < CF_COUNT; i++)
 		if (r->db != NULL && r->cf[i] != NULL)
 			rocksdb_column_family_handle_destroy(r->cf[i]);
@@ -938,9 +1144,28 @@ static void close_engine(void *self)
 	}
 	pthread_mutex_destroy(&r->locator_lock);
 	pthread_mutex_destroy(&r->junk_lock);
+	pthread_mutex_destroy(&r->collector_lock);
+	pthread_cond_destroy(&r->collector_wakes);
 	free(r->junk);
 	free(r->tmp);
 	free(r);
+}
+
+static void make_locks(struct rdb *r)
+{
+	pthread_condattr_t monotonic;
+
+	for (size_t i = 0; i < RDB_STRIPES; i++) {
+		pthread_mutex_init(&r->by_id[i], NULL);
+		pthread_mutex_init(&r->by_digest[i], NULL);
+	}
+	pthread_mutex_init(&r->locator_lock, NULL);
+	pthread_mutex_init(&r->junk_lock, NULL);
+	pthread_mutex_init(&r->collector_lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&r->collector_wakes, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 }
 
 static struct rdb *make(const struct store_options *opt)
@@ -949,12 +1174,7 @@ static struct rdb *make(const struct store_options *opt)
 
 	if (r == NULL)
 		return NULL;
-	for (size_t i = 0; i < RDB_STRIPES; i++) {
-		pthread_mutex_init(&r->by_id[i], NULL);
-		pthread_mutex_init(&r->by_digest[i], NULL);
-	}
-	pthread_mutex_init(&r->locator_lock, NULL);
-	pthread_mutex_init(&r->junk_lock, NULL);
+	make_locks(r);
 	r->segment_threshold = opt->segment_threshold > 0 ? opt->segment_threshold : 4u << 20;
 	r->segment_size = opt->segment_size > 0 ? opt->segment_size : 64u << 20;
 	r->write_buffer = opt->write_buffer > 0 ? opt->write_buffer : 32u << 20;
@@ -975,6 +1195,8 @@ static enum err_code open_engine(void **self, const struct store_options *opt, s
 	}
 	rc = make_folder(opt->dir, e);
 	if (rc == ERR_OK)
+		rc = check_room(opt->dir, e);
+	if (rc == ERR_OK)
 		rc = open_database(r, opt->dir, e); /* takes the lock on the folder */
 	if (rc == ERR_OK)
 		rc = check_format(r, e);
@@ -986,6 +1208,8 @@ static enum err_code open_engine(void **self, const struct store_options *opt, s
 		rc = load_locators(r, e);
 	if (rc == ERR_OK)
 		rc = recover(r, e);
+	if (rc == ERR_OK)
+		rc = collector_start(r, e);
 	if (rc != ERR_OK)
 		goto out;
 	*self = r;

@@ -15,24 +15,24 @@
 struct segment {
 	rocksdb_sstfilewriter_t *sst; /* NULL: none */
 	char *path;
-	int fd;                       /* the same file, to start write-back on */
-	uint64_t bytes, behind;       /* bytes in it; file size handed to the disk so far */
+	int fd;                 /* the same file, to start write-back on */
+	uint64_t bytes, behind; /* bytes in it; file size handed to the disk so far */
 };
 
 /* From `durable` to `end` lie the staged bytes, in rows or segments of `locator`, listed in
  * `extents` behind those of the record. */
 struct rdb_writer {
 	struct rdb *db;
-	struct upload *rec;           /* as it is durable; of a fresh upload, as it is to be */
+	struct upload *rec; /* as it is durable; of a fresh upload, as it is to be */
 	bool fresh;
 	uint64_t first, durable, end; /* upload offsets: at open, committed, staged */
 	uint64_t expect;
-	uint64_t locator;             /* 0: none yet */
-	bool marked, mark_durable;    /* KEY_OPEN of the locator */
+	uint64_t locator;          /* 0: none yet */
+	bool marked, mark_durable; /* KEY_OPEN of the locator */
 	struct extents extents;
 	struct segment segment;
-	bool hand_out;                /* the commit's caller wants the record */
-	struct upload *handed_out;    /* made before the write: nothing may fail after it */
+	bool hand_out;             /* the commit's caller wants the record */
+	struct upload *handed_out; /* made before the write: nothing may fail after it */
 };
 
 /* ---- opening ---- */
@@ -222,8 +222,8 @@ static enum err_code segment_seal(struct rdb_writer *w, struct err *e)
 	rc = mark_durably(w, e);
 	if (rc != ERR_OK)
 		return rc;
-	rocksdb_ingest_external_file_cf(w->db->db, w->db->cf[CF_SEGMENTS], &path, 1,
-					w->db->ingest, &text);
+	rocksdb_ingest_external_file_cf(w->db->db, w->db->cf[CF_SEGMENTS], &path, 1, w->db->ingest,
+					&text);
 	if (text != NULL)
 		return rdb_write_failed(e, "take over a segment", text);
 	segment_close(&w->segment);
@@ -263,13 +263,12 @@ static enum err_code stage_segment(struct rdb_writer *w, struct bytes data, stru
  * durable too. The same goes for the mark. */
 static enum err_code stage_row(struct rdb_writer *w, struct bytes data, struct err *e)
 {
-	struct key k = key_piece(w->locator, w->end);
 	rocksdb_writebatch_t *b = rocksdb_writebatch_create();
 	enum err_code rc;
 
 	if (!w->marked)
 		batch_mark(w, b);
-	batch_put(w->db, b, CF_ROWS, &k, data);
+	batch_put_row(w->db, b, w->locator, w->end, data);
 	rc = rdb_write(w->db, b, false, "write a row", e);
 	rocksdb_writebatch_destroy(b);
 	if (rc != ERR_OK)
@@ -316,7 +315,6 @@ static enum err_code check_unchanged(struct rdb_writer *w, struct err *e)
 static enum err_code lay_tail(struct rdb_writer *w, rocksdb_writebatch_t *b, struct bytes tail,
 			      struct err *e)
 {
-	struct key k;
 	enum err_code rc = ERR_OK;
 
 	if (w->segment.sst != NULL) {
@@ -329,8 +327,7 @@ static enum err_code lay_tail(struct rdb_writer *w, rocksdb_writebatch_t *b, str
 	rc = need_locator(w, e);
 	if (rc != ERR_OK)
 		return rc;
-	k = key_piece(w->locator, w->end);
-	batch_put(w->db, b, CF_ROWS, &k, tail);
+	batch_put_row(w->db, b, w->locator, w->end, tail);
 	return add_extent(w, tail.len, 0, e);
 }
 

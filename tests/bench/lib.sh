@@ -1,6 +1,7 @@
 # lib.sh - what the cases share: servers in folders of their own, samples, notes. Sourced, not run.
 # A case ends only what it started, by process id.
 set -euo pipefail
+shopt -s inherit_errexit
 CASE=${0##*/}
 WORK=$(mktemp -d "$OUT/work.XXXXXX")
 KIB=1024 MIB=1048576 GIB=1073741824
@@ -27,7 +28,7 @@ note() { echo "$*" >>"$OUT/$CASE.notes"; }
 # told COMMAND... - runs it, and keeps its words for the report (ports, tokens, folders by name).
 told() {
 	local port=${server:-none}
-	sed -E "s#$WORK#DIR#g; s#\b${port##*:}\b#PORT#g; s#$BIN/##g; s#(127\.0\.0\.1):[0-9]+#\1:PORT#g; s#(/v1/media/)[A-Za-z0-9_.-]+#\1TOKEN#g; s#/dev/shm/restante-bench\.[A-Za-z0-9]+#/dev/shm/SOURCE#g" \
+	sed -E "s#$WORK#DIR#g; s#\b${port##*:}\b#PORT#g; s#$BIN/##g; s#(DIR/files)\.[0-9]+#\1#g; s#(127\.0\.0\.1):[0-9]+#\1:PORT#g; s#(/v1/media/)[A-Za-z0-9_.-]+#\1TOKEN#g; s#/dev/shm/restante-bench\.[A-Za-z0-9]+#/dev/shm/SOURCE#g" \
 		<<<"${*@Q}" | sed -E "s#'([A-Za-z0-9_./:=+,@%-]+)'#\1#g" >>"$OUT/$CASE.commands"
 	"$@"
 }
@@ -48,6 +49,7 @@ server_start() {
 	local dir=$1 settings=${2:-} i
 	shift; [ $# -eq 0 ] || shift
 	mkdir -p "$dir"
+	rm -f "$dir.out"
 	cat >"$dir.conf" <<-END
 		listen = "127.0.0.1:0"
 		data_dir = "$dir"
@@ -83,7 +85,7 @@ field() { sed -E "s/.*\"$1\" *: *\"([^\"]*)\".*/\1/" <<<"$2"; }
 nginx_start() {
 	local dir=$1 port i
 	mkdir -p "$dir/root/put" "$dir/tmp"
-	for ((i = 0; i < 20; i++)); do
+	for ((i = 0; i < 60; i++)); do
 		port=$((20000 + RANDOM % 10000))
 		nginx_conf "$dir" $port >"$dir/nginx.conf"
 		nginx -p "$PWD/$dir" -c nginx.conf -e error.log >"$dir/out" 2>&1 &
@@ -128,6 +130,7 @@ nginx_conf() {
 load() {
 	local seconds=$1 url=$2 log=$WORK/wrk.log
 	shift 2
+	settle
 	told wrk -t2 -c16 -d"${seconds}s" ${1:+-s "$1"} "$url" ${2:+-- "$2"} >"$log"
 	! grep -E 'Non-2xx|Socket errors' "$log" >&2 || die "wrk met errors at $url"
 	awk '$1 == "Requests/sec:" { print $2 }' "$log"
@@ -157,8 +160,37 @@ memory_file() {
 # stamp FILE - makes it a blob nobody has seen.
 stamp() { head -c 32 /dev/urandom | dd of="$1" conv=notrunc status=none; }
 
-# settle - what earlier runs left dirty is not to be paid for by the next.
-settle() { sync -f "$WORK"; }
+# settle - what earlier runs left dirty is not to be paid for by the next; and with QUIET=SECONDS it
+# waits up to so long for half a second in which nobody else uses more than a tenth of the machine.
+settle() {
+	local until=$((SECONDS + ${QUIET:-0}))
+	sync -f "$WORK"
+	while ((SECONDS < until)) && ! quiet; do sleep 1; done
+}
+
+# settle_disk - and what earlier runs removed is not either: where the file system discards freed
+# blocks, every fdatasync waits behind that, for seconds.
+settle_disk() {
+	local before i
+	settle
+	for ((i = 0; i < 20; i++)); do
+		before=$(discards)
+		sleep 0.5
+		[ "$before" != "$(discards)" ] || return 0
+	done
+	note "the disk was still discarding freed blocks a minute later"
+}
+discards() { awk '{ n += $12 } END { print n + 0 }' /sys/block/*/stat; }
+
+# quiet - true when the processors were idle for nine tenths of half a second.
+quiet() {
+	local a b
+	a=$(cpu_times)
+	sleep 0.5
+	b=$(cpu_times)
+	awk -v a="$a" -v b="$b" 'BEGIN { split(a, x); split(b, y); exit y[2] - x[2] < 0.9 * (y[1] - x[1]) }'
+}
+cpu_times() { awk '$1 == "cpu" { for (i = 2; i <= 9; i++) all += $i; print all, $5; exit }' /proc/stat; }
 
 # status PID NAME - a line of /proc/PID/status, in KiB.
 status() { awk -v n="$2:" '$1 == n { print $2 }' "/proc/$1/status"; }

@@ -350,7 +350,7 @@ static void see_piece(struct look *k, struct bytes key, uint64_t len, uint32_t p
 
 static void see_row(struct look *k, struct bytes key, struct bytes value)
 {
-	see_piece(k, key, value.len, 0);
+	see_piece(k, key, value.len - ROW_SUM_SIZE, 0);
 }
 
 static void see_segment(struct look *k, struct bytes key, struct bytes value)

@@ -23,6 +23,15 @@
 #include "storage/engine.h"
 #include "storage/rocksdb/rdb.h"
 
+/* librocksdb is not instrumented. */
+#ifdef __SANITIZE_THREAD__
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "suppressions=tests/lib/tsan.supp";
+}
+#endif
+
 #define KIB(n) ((uint64_t)(n) << 10)
 #define MIB(n) ((uint64_t)(n) << 20)
 
@@ -153,10 +162,10 @@ static inline struct upload_id id_of(unsigned n)
 struct job {
 	unsigned id;
 	uint64_t seed, from, to;
-	size_t piece;       /* bytes a stage, 0: as many as the grid permits */
+	size_t piece; /* bytes a stage, 0: as many as the grid permits */
 	uint64_t expect;
 	bool append, finish, abandon;
-	int64_t expires_s;  /* 0: 1000 */
+	int64_t expires_s; /* 0: 1000 */
 };
 
 static inline struct upload record_of(const struct job *j)
@@ -303,7 +312,7 @@ static inline void check_upload(struct fixture *f, unsigned id, uint64_t seed, u
 	assert_true(same);
 	upload_free(u);
 }
-#define CHECK(f, id, seed, size, finished)                                                        \
+#define CHECK(f, id, seed, size, finished) \
 	check_upload((f), (id), (seed), (size), (finished), __LINE__)
 
 static inline enum err_code lookup_code(struct fixture *f, unsigned id)
@@ -366,25 +375,80 @@ static inline size_t leftovers(struct fixture *f)
 	return n;
 }
 
-/* Runs body(f) in a child that dies of SIGKILL at its end: f's store is the child's. */
-static inline void crash_after(struct fixture *f, void (*body)(struct fixture *f))
+/* ---- processes that die ----
+ * A child is this program again, not a fork of it: the engine's threads do not live in forks. */
+
+struct body {
+	const char *name;
+	void (*run)(struct fixture *f);
+};
+#define BODY(function)              \
+	{                           \
+#function, function \
+	}
+
+/* First thing in main(): if this is a child, runs the body it was started for and dies. */
+static inline void child_main(int argc, char **argv, const struct body *bodies, size_t count)
 {
-	int status = 0;
+	struct variant v = { "child", "", NULL, true };
+	struct fixture *f;
+
+	if (argc != 6 || strcmp(argv[1], "--body") != 0)
+		return;
+	v.engine = argv[3];
+	v.faults = argv[4][0] != 0 ? argv[4] : NULL;
+	f = fixture_new(&v);
+	(void)rmdir(f->dir);
+	f->options.dir = argv[5];
+	if (store_open(&f->store, v.engine, &f->options, &f->err) != ERR_OK)
+		_exit((int)f->err.code);
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(bodies[i].name, argv[2]) == 0)
+			bodies[i].run(f);
+	(void)kill(getpid(), SIGKILL);
+}
+
+/* f's store must be closed; *out is the reading end of what the body writes to descriptor 3. */
+static inline pid_t child_start(struct fixture *f, const char *body, int *out)
+{
+	const struct variant *v = f->variant;
+	int pipes[2];
 	pid_t pid;
 
-	fixture_close(f);
-	(void)fflush(NULL);
+	assert_int_equal(pipe(pipes), 0);
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		if (store_open(&f->store, f->variant->engine, &f->options, &f->err) != ERR_OK)
-			_exit(3);
-		body(f);
-		(void)kill(getpid(), SIGKILL);
+		if (pipes[1] != 3)
+			(void)dup2(pipes[1], 3);
+		(void)execl("/proc/self/exe", "test", "--body", body, v->engine,
+			    v->faults != NULL ? v->faults : "", f->dir, (char *)NULL);
+		_exit(127);
 	}
+	close(pipes[1]);
+	*out = pipes[0];
+	return pid;
+}
+
+static inline int child_wait(pid_t pid, int out)
+{
+	int status = 0;
+
+	close(out);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+/* Runs a body in a child that dies of SIGKILL at its end, with the store as it then is. */
+static inline void crash_after(struct fixture *f, const char *body)
+{
+	int out, status;
+	pid_t pid;
+
+	fixture_close(f);
+	pid = child_start(f, body, &out);
+	status = child_wait(pid, out);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-	fixture_open(f);
 }
 
 #endif

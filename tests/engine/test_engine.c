@@ -14,8 +14,16 @@ static const struct variant variants[] = {
 
 static void a_finished_upload_reads_back(void **state)
 {
-	static const uint64_t sizes[] = { 0, 1, 4095, 4096, 100000, CHUNK_MAX - 1, CHUNK_MAX,
-					  CHUNK_MAX + 1, 3 * CHUNK_MAX + 17, MIB(5) + 3 };
+	static const uint64_t sizes[] = { 0,
+					  1,
+					  4095,
+					  4096,
+					  100000,
+					  CHUNK_MAX - 1,
+					  CHUNK_MAX,
+					  CHUNK_MAX + 1,
+					  3 * CHUNK_MAX + 17,
+					  MIB(5) + 3 };
 	struct fixture *f = *state;
 
 	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -82,8 +90,7 @@ static void uncommitted_bytes_never_show(void **state)
 	CHECK(f, 1, 1, 1000, false);
 	RUN(f, .id = 1, .seed = 8, .from = 1000, .to = MIB(4), .append = true, .abandon = true);
 	CHECK(f, 1, 1, 1000, false);
-	RUN(f, .id = 1, .seed = 1, .from = 1000, .to = MIB(2) + 1, .piece = 100001,
-	    .append = true);
+	RUN(f, .id = 1, .seed = 1, .from = 1000, .to = MIB(2) + 1, .piece = 100001, .append = true);
 	CHECK(f, 1, 1, MIB(2) + 1, false);
 	RUN(f, .id = 1, .seed = 9, .from = MIB(2) + 1, .to = MIB(5), .append = true,
 	    .abandon = true);
@@ -210,12 +217,15 @@ static void a_record_keeps_what_it_was_given(void **state)
 {
 	struct fixture *f = *state;
 	uint8_t meta[STORE_META_MAX];
-	struct upload rec = { .id = id_of(1), .length = 77, .created_s = 12, .expires_s = 34,
-			      .kind = 200, .recipients = 1024,
+	struct upload rec = { .id = id_of(1),
+			      .length = 77,
+			      .created_s = 12,
+			      .expires_s = 34,
+			      .kind = 200,
+			      .recipients = 1024,
 			      .meta = { meta, sizeof(meta) } };
 	struct midstate m = { { 1, 2, 3 } };
-	struct commit c = { .tail = BYTES("seven"), .midstate = &m, .length = 99,
-			    .expires_s = 56 };
+	struct commit c = { .tail = BYTES("seven"), .midstate = &m, .length = 99, .expires_s = 56 };
 	struct upload *u;
 	struct writer *w;
 
@@ -374,9 +384,9 @@ static void what_is_dropped_is_gone(void **state)
 	assert_int_equal(lookup_code(f, 1), ERR_NOTFOUND);
 	assert_int_equal(lookup_code(f, 2), ERR_NOTFOUND);
 	for (size_t i = 0; i < u->extent_count; i++)
-		assert_int_equal(store_read(f->store, &u->extents[i], u->extents[i].start, &later,
-					    &f->err),
-				 ERR_NOTFOUND);
+		assert_int_equal(
+			store_read(f->store, &u->extents[i], u->extents[i].start, &later, &f->err),
+			ERR_NOTFOUND);
 	assert_true(content_is(1, 0, c->data, c->len)); /* a reader keeps what it has */
 	chunk_unref(c);
 	upload_free(u);
@@ -478,8 +488,10 @@ static void *finish_the_same(void *arg)
 	struct thread *t = arg;
 
 	for (unsigned round = 0; t->rc == ERR_OK && round < 6; round++) {
-		struct job j = { .id = round * 100 + t->number, .seed = round,
-				 .to = 50000 + round * 300000, .finish = true,
+		struct job j = { .id = round * 100 + t->number,
+				 .seed = round,
+				 .to = 50000 + round * 300000,
+				 .finish = true,
 				 .piece = 10000 + t->number };
 
 		t->rc = job_run(t->f->store, &j, &t->err);
@@ -510,8 +522,12 @@ static void *live_and_let_die(void *arg)
 		unsigned id = t->number * 1000 + i;
 		uint64_t size = mix(id) % (i % 4 == 0 ? MIB(2) : 60000);
 		struct job begin = { .id = id, .seed = id, .to = size / 2, .piece = 30000 };
-		struct job end = { .id = id, .seed = id, .from = size / 2, .to = size,
-				   .append = true, .finish = true };
+		struct job end = { .id = id,
+				   .seed = id,
+				   .from = size / 2,
+				   .to = size,
+				   .append = true,
+				   .finish = true };
 		struct upload_id name = id_of(id);
 
 		t->rc = job_run(s, &begin, &t->err);
@@ -655,7 +671,8 @@ static void a_crash_takes_nothing_acknowledged_and_leaves_nothing_else(void **st
 {
 	struct fixture *f = *state;
 
-	crash_after(f, write_and_stage);
+	crash_after(f, "write_and_stage");
+	fixture_open(f);
 	CHECK(f, 1, 1, MIB(2) + 1, true);
 	CHECK(f, 2, 2, MIB(1), false);
 	CHECK(f, 3, 3, 1234, false);
@@ -674,7 +691,7 @@ static void a_crash_takes_nothing_acknowledged_and_leaves_nothing_else(void **st
 
 /* What the store has said yes to. */
 struct told {
-	uint64_t a;              /* bytes of upload 1 */
+	uint64_t a; /* bytes of upload 1 */
 	bool a_finished, a_dropped, b_finished, b_dropped;
 };
 
@@ -719,8 +736,12 @@ static enum err_code live(struct fixture *f, struct told *t)
 	if (rc != ERR_OK)
 		return rc;
 	t->a = 60000;
-	rc = step(f, (struct job){ .id = 1, .seed = 1, .from = 60000, .to = SIZE_A,
-				   .append = true, .finish = true });
+	rc = step(f, (struct job){ .id = 1,
+				   .seed = 1,
+				   .from = 60000,
+				   .to = SIZE_A,
+				   .append = true,
+				   .finish = true });
 	if (rc != ERR_OK)
 		return rc;
 	t->a = SIZE_A;
@@ -828,9 +849,9 @@ static void each_call_on_disk_may_be_done_and_still_fail(void **state)
 static void a_schedule_that_makes_no_sense_is_refused(void **state)
 {
 	static const char *const bad[] = { "inner=papyrus", "inner=faulty", "fail=flush:1",
-					   "fail=stage", "fail=stage:0", "fail=stage:x",
-					   "code=OK", "code=WRONG", "when=never", "delay_ms=-1",
-					   "nonsense" };
+					   "fail=stage",    "fail=stage:0", "fail=stage:x",
+					   "code=OK",       "code=WRONG",   "when=never",
+					   "delay_ms=-1",   "nonsense" };
 	struct store_options opt = { .dir = "unused" };
 	struct store *s;
 
@@ -924,39 +945,39 @@ static int teardown(void **state)
 	return 0;
 }
 
-#define PROMISES(X)                                                                               \
-	X(a_finished_upload_reads_back)                                                           \
-	X(an_empty_blob_is_a_blob)                                                                \
-	X(long_uploads_read_back_however_their_length_was_announced)                              \
-	X(nothing_is_found_before_the_first_commit)                                               \
-	X(uncommitted_bytes_never_show)                                                           \
-	X(appends_may_end_anywhere)                                                               \
-	X(many_small_appends_stay_one_upload)                                                     \
-	X(one_writer_may_commit_many_times)                                                       \
-	X(reads_begin_at_any_offset)                                                              \
-	X(a_part_of_an_extent_is_never_read_beyond)                                               \
-	X(a_record_keeps_what_it_was_given)                                                       \
-	X(metadata_beyond_the_limit_is_refused)                                                   \
-	X(a_second_creation_is_refused)                                                           \
-	X(an_append_elsewhere_is_refused)                                                         \
-	X(the_midstate_takes_hashing_up_again)                                                    \
-	X(identical_content_is_kept_once)                                                         \
-	X(a_blob_lives_as_long_as_anyone_holds_it)                                                \
-	X(blobs_are_listed_in_order_each_once)                                                    \
-	X(what_is_dropped_is_gone)                                                                \
-	X(a_writer_notices_that_its_upload_was_dropped)                                           \
-	X(the_most_overdue_come_first)                                                            \
-	X(a_commit_moves_the_time_when_an_upload_is_due)                                          \
-	X(eight_who_finish_the_same_at_once_share_one_blob)                                       \
-	X(sixteen_threads_do_not_disturb_each_other)                                              \
-	X(a_shared_blob_comes_and_goes_under_many_hands)                                          \
-	X(an_unknown_engine_is_not_found)                                                         \
-	X(calls_are_counted)                                                                      \
+#define PROMISES(X)                                                  \
+	X(a_finished_upload_reads_back)                              \
+	X(an_empty_blob_is_a_blob)                                   \
+	X(long_uploads_read_back_however_their_length_was_announced) \
+	X(nothing_is_found_before_the_first_commit)                  \
+	X(uncommitted_bytes_never_show)                              \
+	X(appends_may_end_anywhere)                                  \
+	X(many_small_appends_stay_one_upload)                        \
+	X(one_writer_may_commit_many_times)                          \
+	X(reads_begin_at_any_offset)                                 \
+	X(a_part_of_an_extent_is_never_read_beyond)                  \
+	X(a_record_keeps_what_it_was_given)                          \
+	X(metadata_beyond_the_limit_is_refused)                      \
+	X(a_second_creation_is_refused)                              \
+	X(an_append_elsewhere_is_refused)                            \
+	X(the_midstate_takes_hashing_up_again)                       \
+	X(identical_content_is_kept_once)                            \
+	X(a_blob_lives_as_long_as_anyone_holds_it)                   \
+	X(blobs_are_listed_in_order_each_once)                       \
+	X(what_is_dropped_is_gone)                                   \
+	X(a_writer_notices_that_its_upload_was_dropped)              \
+	X(the_most_overdue_come_first)                               \
+	X(a_commit_moves_the_time_when_an_upload_is_due)             \
+	X(eight_who_finish_the_same_at_once_share_one_blob)          \
+	X(sixteen_threads_do_not_disturb_each_other)                 \
+	X(a_shared_blob_comes_and_goes_under_many_hands)             \
+	X(an_unknown_engine_is_not_found)                            \
+	X(calls_are_counted)                                         \
 	X(everything_dropped_leaves_nothing)
 
 /* Of engines that keep things beyond the process. */
-#define DURABLE_PROMISES(X)                                                                       \
-	X(everything_acknowledged_outlives_closing)                                               \
+#define DURABLE_PROMISES(X)                         \
+	X(everything_acknowledged_outlives_closing) \
 	X(a_crash_takes_nothing_acknowledged_and_leaves_nothing_else)
 
 #define X(name) { #name, name, setup, teardown, NULL },
@@ -994,8 +1015,11 @@ static void add_promises(const struct variant *v, const struct CMUnitTest *p, si
 	}
 }
 
+static const struct body bodies[] = { BODY(write_and_stage) };
+
 int main(int argc, char **argv)
 {
+	child_main(argc, argv, bodies, COUNT(bodies));
 	for (size_t i = 0; i < COUNT(variants); i++) {
 		add_promises(&variants[i], promises, COUNT(promises));
 		if (variants[i].durable)

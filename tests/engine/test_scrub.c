@@ -40,7 +40,7 @@ static void fill(struct fixture *f)
 	RUN(f, .id = 2, .seed = 2, .to = 100000, .finish = true);
 	RUN(f, .id = 3, .seed = 3, .to = MIB(2) + 5, .expect = MIB(2) + 5, .finish = true);
 	RUN(f, .id = 4, .seed = 3, .to = MIB(2) + 5, .finish = true); /* the same again */
-	RUN(f, .id = 5, .seed = 5, .to = 70000); /* not finished: no blob */
+	RUN(f, .id = 5, .seed = 5, .to = 70000);                      /* not finished: no blob */
 }
 
 static void a_sound_store_has_no_damage(void **state)
@@ -166,7 +166,8 @@ static void missing_bytes_are_damage(void **state)
 
 static void a_disk_that_does_not_answer_ends_it(void **state)
 {
-	static const char *const faults[] = { "inner=memory;fail=read:2", "inner=memory;fail=next_blob:1",
+	static const char *const faults[] = { "inner=memory;fail=read:2",
+					      "inner=memory;fail=next_blob:1",
 					      "inner=memory;fail=next_blob:3" };
 	struct fixture *f = *state;
 	struct scrub_result r = { .blobs = 77 };
