@@ -37,13 +37,14 @@ BASE    := src/base/err.c src/base/text.c src/base/num.c src/base/clock.c src/ba
 WIRE    := src/wire/token.c src/wire/range.c src/wire/digest_header.c src/wire/etag.c \
            src/wire/query.c
 STORAGE := storage/chunk.c storage/store.c storage/scrub.c storage/memory/memory.c \
-           storage/rocksdb/rocksdb.c storage/rocksdb/record.c storage/rocksdb/row.c \
-           storage/rocksdb/writer.c
+           storage/rocksdb/rocksdb.c storage/rocksdb/rdb.c storage/rocksdb/record.c \
+           storage/rocksdb/row.c storage/rocksdb/writer.c storage/rocksdb/read.c \
+           storage/rocksdb/drop.c storage/rocksdb/collector.c
 FAULTY  := storage/faulty/faulty.c
 SERVER  := src/server/conf.c src/server/settings.c src/server/settings_table.c \
            src/server/settings_print.c src/server/keys.c src/server/metrics.c src/server/workers.c \
            src/server/reply.c src/server/cache.c src/server/media.c src/server/params.c \
-           src/server/session.c src/server/problem.c src/server/finished.c src/server/pages.c \
+           src/server/piece.c src/server/session.c src/server/problem.c src/server/finished.c src/server/pages.c \
            src/server/body.c src/server/fetch.c src/server/manage.c src/server/health.c \
            src/server/cors.c src/server/dialect/put.c src/server/keeper.c src/server/route.c \
            src/server/guard.c src/server/linger.c src/server/listen.c src/server/acceptor.c \

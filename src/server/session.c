@@ -10,26 +10,27 @@
 
 #include "base/log.h"
 #include "server/metrics.h"
+#include "server/piece.h"
 #include "server/server.h"
 
-/* A chunk grows with what has come: a client that stalls after a few KB holds a few KB. */
-#define FIRST_CAP ((size_t)4 << 10)
-#define SECOND_CAP ((size_t)32 << 10)
-/* Chunks on their way to the store at once; a waiting client goes on when half of them are done,
- * since stopping and going on again costs more than a chunk. */
+/* Pieces on their way to the store at once; a waiting client goes on when half of them are done,
+ * since stopping and going on again costs more than a piece. */
 #define IN_FLIGHT_MAX 4u
 #define IN_FLIGHT_LOW 2u
-/* A short upload's chunks stay at hand until it is durable, then they go to the cache. */
+/* A short upload's pieces stay at hand until it is durable, then they go to the cache. */
 #define KEEP_MAX 16u
-
-/* A chunk on its way, and what of the common budget it has. */
-struct piece {
-	struct chunk *chunk;
-	uint64_t offset, charged;
-	struct piece *next;
-};
+/* A long upload is hashed by one worker while another stores it; for a short one that is not worth
+ * the change of threads. */
+#define APART_MIN ((uint64_t)2 << 20)
 
 enum command { GO_ON, FINISH, BREAK_OFF };
+
+/* A worker's turn at a session: at most one of a kind at a time. */
+struct turn {
+	struct session *session;
+	struct job job;
+	bool active;
+};
 
 struct session {
 	struct server *server;
@@ -37,6 +38,7 @@ struct session {
 	struct upload rec;  /* what the upload is to be */
 	uint64_t announced; /* bytes, or HTTP_LENGTH_UNKNOWN */
 	uint64_t max;
+	bool apart; /* hashed and stored by different workers */
 	bool digest_expected;
 	struct digest expected;
 
@@ -44,91 +46,23 @@ struct session {
 	struct piece *filling;
 	uint64_t received;
 
-	/* between the two, under lock */
+	/* between all, under lock */
 	pthread_mutex_t lock;
-	struct piece *queue;
+	struct piece *queue; /* to be hashed, stored, or both */
 	unsigned in_flight;
-	bool active; /* a worker has it */
+	struct turn storing, hashing;
 	bool waiting;
 	enum command command;
 	enum session_state state;
 	enum err_code error;
-
-	/* the worker's */
-	struct job job;
-	struct writer *writer;
-	struct digester digester;
 	struct piece *kept;
 	unsigned kept_count;
 	bool keep;
+
+	struct digester digester; /* of whose turn it is to hash */
+	struct writer *writer;    /* of whose turn it is to store */
 	struct upload *done;
 };
-
-/* ---- pieces and the budget they share ---- */
-
-static bool charge(struct session *s, struct piece *p, uint64_t bytes)
-{
-	atomic_uint_fast64_t *used = &s->server->upload_memory;
-	uint64_t now = atomic_fetch_add(used, bytes) + bytes;
-
-	if (now > server_settings(s->server)->upload_memory) {
-		atomic_fetch_sub(used, bytes);
-		return false;
-	}
-	p->charged += bytes;
-	return true;
-}
-
-static void piece_free(struct session *s, struct piece *p)
-{
-	if (p == NULL)
-		return;
-	atomic_fetch_sub(&s->server->upload_memory, p->charged);
-	chunk_unref(p->chunk);
-	free(p);
-}
-
-static struct piece *piece_new(uint64_t offset)
-{
-	struct piece *p = calloc(1, sizeof(*p));
-
-	if (p == NULL)
-		return NULL;
-	p->offset = offset;
-	p->chunk = chunk_new(FIRST_CAP);
-	if (p->chunk == NULL) {
-		free(p);
-		return NULL;
-	}
-	return p;
-}
-
-/* The most this piece may hold: up to the grid, and no more than is to come. */
-static size_t piece_goal(const struct session *s, const struct piece *p)
-{
-	uint64_t goal = CHUNK_MAX - p->offset % CHUNK_MAX;
-
-	if (s->announced != HTTP_LENGTH_UNKNOWN && s->announced - p->offset < goal)
-		goal = s->announced - p->offset;
-	return (size_t)goal;
-}
-
-/* Makes room in a full piece, if it may be larger and the budget has room; else it goes to the
- * store as it is. So when memory is short everyone works in small pieces, and nobody waits for
- * the slow. */
-static bool piece_grow(struct session *s, struct piece *p)
-{
-	const size_t goal = piece_goal(s, p);
-	size_t cap = p->chunk->cap < SECOND_CAP ? SECOND_CAP : goal;
-
-	if (cap > goal)
-		cap = goal;
-	if (cap <= p->chunk->cap)
-		return false;
-	if (cap > SECOND_CAP && !charge(s, p, cap))
-		return false;
-	return chunk_grow(p->chunk, cap);
-}
 
 /* ---- the worker's side ---- */
 
@@ -148,29 +82,18 @@ static enum err_code open_writer(struct session *s, struct err *e)
 	return store_create(s->server->store, &s->rec, expect, &s->writer, e);
 }
 
-static struct bytes piece_bytes(const struct piece *p)
-{
-	return (struct bytes){ p->chunk->data, p->chunk->len };
-}
-
 static enum err_code stage(struct session *s, struct piece *p, struct err *e)
 {
 	enum err_code rc = room_on_disk(s, e);
 
 	if (rc == ERR_OK)
 		rc = open_writer(s, e);
-	if (rc != ERR_OK)
-		return rc;
-	digest_update(&s->digester, piece_bytes(p));
-	return writer_stage(s->writer, piece_bytes(p), e);
+	return rc == ERR_OK ? writer_stage(s->writer, piece_bytes(p), e) : rc;
 }
 
 static void forget_kept(struct session *s)
 {
-	struct piece *p, *next;
-
-	LL_FOREACH_SAFE(s->kept, p, next)
-	piece_free(s, p);
+	piece_free_all(s->kept, s->server);
 	s->kept = NULL;
 	s->keep = false;
 }
@@ -180,7 +103,7 @@ static void keep_or_free(struct session *s, struct piece *p)
 	if (s->keep && (s->kept_count == KEEP_MAX || p->chunk->len != CHUNK_MAX))
 		forget_kept(s);
 	if (!s->keep) {
-		piece_free(s, p);
+		piece_free(p, s->server);
 		return;
 	}
 	s->kept_count++;
@@ -230,8 +153,8 @@ static void publish(struct session *s, struct piece *tail, uint64_t epoch)
 	if (m == NULL)
 		return;
 	if (s->keep) {
-		LL_FOREACH(s->kept, p)
-		to_cache(s, m, p);
+		LL_FOREACH (s->kept, p)
+			to_cache(s, m, p);
 		if (tail != NULL && tail->offset % CHUNK_MAX == 0)
 			to_cache(s, m, tail);
 	}
@@ -265,11 +188,8 @@ static enum err_code finish(struct session *s, struct piece *tail, struct err *e
 
 static void session_free(struct session *s)
 {
-	struct piece *p, *next;
-
-	LL_FOREACH_SAFE(s->queue, p, next)
-	piece_free(s, p);
-	piece_free(s, s->filling);
+	piece_free_all(s->queue, s->server);
+	piece_free(s->filling, s->server);
 	forget_kept(s);
 	writer_close(s->writer);
 	upload_free(s->done);
@@ -293,27 +213,55 @@ static void fail(struct session *s, enum err_code code, const struct err *e)
 	log_warn("event=upload_failed code=%d error=\"%s\"", (int)code, e->why);
 }
 
-/* Under lock, which is given up while a piece is stored. */
-static void store_next(struct session *s)
+static bool given_up(const struct session *s)
 {
-	struct piece *p = s->queue;
+	return s->state == SESSION_FAILED || s->command == BREAK_OFF;
+}
+
+/* Under lock. */
+static void let_go_if_done(struct session *s, struct piece *p)
+{
+	if (!p->hashed || !p->stored)
+		return;
+	LL_DELETE(s->queue, p);
+	s->in_flight--;
+	keep_or_free(s, p);
+	if (s->command == GO_ON && s->in_flight <= IN_FLIGHT_LOW)
+		wake_if_waiting(s);
+}
+
+/* Under lock, which is given up while a piece is hashed or stored. */
+static void hash_next(struct session *s, struct piece *p)
+{
+	if (!given_up(s)) {
+		pthread_mutex_unlock(&s->lock);
+		digest_update(&s->digester, piece_bytes(p));
+		pthread_mutex_lock(&s->lock);
+	}
+	p->hashed = true;
+	let_go_if_done(s, p);
+}
+
+static void store_next(struct session *s, struct piece *p)
+{
 	enum err_code rc = ERR_OK;
 	struct err e = { 0 };
 
-	LL_DELETE(s->queue, p);
-	if (s->state != SESSION_FAILED && s->command != BREAK_OFF) {
+	if (!given_up(s)) {
 		pthread_mutex_unlock(&s->lock);
+		if (!s->apart)
+			digest_update(&s->digester, piece_bytes(p));
 		rc = stage(s, p, &e);
-		keep_or_free(s, p);
 		pthread_mutex_lock(&s->lock);
-	} else {
-		piece_free(s, p);
 	}
-	s->in_flight--;
-	if (rc != ERR_OK)
+	p->stored = true;
+	p->hashed = p->hashed || !s->apart;
+	if (rc != ERR_OK) {
 		fail(s, rc, &e);
-	if (s->command == GO_ON && (s->in_flight <= IN_FLIGHT_LOW || rc != ERR_OK))
-		wake_if_waiting(s);
+		if (s->command == GO_ON)
+			wake_if_waiting(s);
+	}
+	let_go_if_done(s, p);
 }
 
 /* Under lock, which is given up meanwhile. */
@@ -340,36 +288,69 @@ static void carry_out_finish(struct session *s)
 	wake_if_waiting(s);
 }
 
-static void run(struct job *job)
+static void store_turn(struct job *job);
+static void hash_turn(struct job *job);
+
+/* Under lock. */
+static void take_turn(struct session *s, struct turn *t, void (*run)(struct job *))
 {
-	struct session *s = (struct session *)((char *)job - offsetof(struct session, job));
-	bool over;
+	if (t->active)
+		return;
+	t->active = true;
+	t->session = s;
+	t->job.run = run;
+	workers_submit(s->server->writers, &t->job);
+}
+
+static struct session *session_of(struct job *job)
+{
+	return ((struct turn *)((char *)job - offsetof(struct turn, job)))->session;
+}
+
+/* Whoever ends the last turn with nothing left sees to what comes then; that is the storing side's
+ * to do, so the hashing side calls it in. */
+static void hash_turn(struct job *job)
+{
+	struct session *s = session_of(job);
+	struct piece *p;
 
 	pthread_mutex_lock(&s->lock);
-	while (s->queue != NULL)
-		store_next(s);
-	if (s->command == FINISH)
+	for (;;) {
+		LL_SEARCH_SCALAR(s->queue, p, hashed, false);
+		if (p == NULL)
+			break;
+		hash_next(s, p);
+	}
+	s->hashing.active = false;
+	if (s->queue == NULL && s->command != GO_ON)
+		take_turn(s, &s->storing, store_turn);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void store_turn(struct job *job)
+{
+	struct session *s = session_of(job);
+	struct piece *p;
+	bool over, quiet;
+
+	pthread_mutex_lock(&s->lock);
+	for (;;) {
+		LL_SEARCH_SCALAR(s->queue, p, stored, false);
+		if (p == NULL)
+			break;
+		store_next(s, p);
+	}
+	quiet = s->queue == NULL && !s->hashing.active;
+	if (quiet && s->command == FINISH)
 		carry_out_finish(s);
-	over = s->command == BREAK_OFF;
-	s->active = !over && s->queue != NULL;
-	if (s->active)
-		workers_submit(s->server->writers, &s->job);
+	over = quiet && s->command == BREAK_OFF;
+	s->storing.active = over;
 	pthread_mutex_unlock(&s->lock);
 	if (over)
 		session_free(s);
 }
 
 /* ---- the loop's side ---- */
-
-/* Under lock. */
-static void activate(struct session *s)
-{
-	if (s->active)
-		return;
-	s->active = true;
-	s->job.run = run;
-	workers_submit(s->server->writers, &s->job);
-}
 
 enum err_code session_begin(struct session **out, struct request *req, const struct params *p,
 			    uint64_t length, int64_t now, struct err *e)
@@ -389,6 +370,7 @@ enum err_code session_begin(struct session **out, struct request *req, const str
 	s->server = server;
 	s->req = req;
 	s->announced = length;
+	s->apart = length >= APART_MIN; /* an unknown one too */
 	s->max = set->upload_max;
 	s->keep = true;
 	s->digest_expected = p->digest_given;
@@ -420,7 +402,9 @@ static enum session_state hand_over(struct session *s)
 		LL_APPEND(s->queue, s->filling);
 		s->filling = NULL;
 		s->in_flight++;
-		activate(s);
+		take_turn(s, &s->storing, store_turn);
+		if (s->apart)
+			take_turn(s, &s->hashing, hash_turn);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return state;
@@ -455,7 +439,7 @@ enum session_state session_take(struct session *s, const uint8_t *data, size_t *
 			return out_of_memory(s);
 		}
 		c = s->filling->chunk;
-		if (c->len == c->cap && !piece_grow(s, s->filling)) {
+		if (c->len == c->cap && !piece_grow(s->filling, s->announced, s->server)) {
 			state = hand_over(s);
 			if (state == SESSION_FAILED)
 				*n = 0;
@@ -483,7 +467,7 @@ enum session_state session_finish(struct session *s)
 		s->command = FINISH;
 		s->waiting = true;
 		request_wait(s->req);
-		activate(s);
+		take_turn(s, &s->storing, store_turn);
 		state = SESSION_WAITS;
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -508,6 +492,7 @@ void session_end(struct session *s)
 	assert(!s->waiting);
 	metric_add(s->state == SESSION_FINISHED ? METRIC_UPLOADS : METRIC_UPLOADS_FAILED, 1);
 	s->command = BREAK_OFF;
-	activate(s); /* the worker frees it: giving bytes back may wait for the disk */
+	/* a worker frees it: giving bytes back may wait for the disk */
+	take_turn(s, &s->storing, store_turn);
 	pthread_mutex_unlock(&s->lock);
 }

@@ -1,5 +1,5 @@
-/* rdb - what rocksdb.c and writer.c share: the database handle and the few ways of using it. For
- * the engine and its tests only.
+/* rdb - what the files of the engine share: the database handle, the few ways of using it, and what
+ * each file does for the others. For the engine and its tests only.
  *
  * Locks, in the order they are taken: by_id, by_digest, locator_lock, junk_lock. The first two are
  * held over a synced write, but striped, so that different uploads sync together. */
@@ -48,7 +48,7 @@ struct rdb {
 	struct junk *junk;
 	size_t junk_count;
 	atomic_bool unsettled; /* junk or garbage is left that should be gone */
-	pthread_t collector;   /* rocksdb.c tells */
+	pthread_t collector;   /* collector.c tells */
 	bool collecting, stopping;
 	pthread_mutex_t collector_lock;
 	pthread_cond_t collector_wakes;
@@ -60,10 +60,14 @@ static inline const char *chars(const void *p)
 	return p;
 }
 
+/* ---- rdb.c: the few ways of using the database ---- */
+
 /* Turns RocksDB's text (freed here) into an error. Reading, corruption is ERR_DAMAGED; writing,
- * it is ERR_IO like any other refusal. */
+ * it is ERR_IO like any other refusal. Opening, a folder in use is ERR_BUSY and a family nobody
+ * here knows ERR_FORMAT. */
 enum err_code rdb_read_failed(struct err *e, const char *what, char *text);
 enum err_code rdb_write_failed(struct err *e, const char *what, char *text);
+enum err_code rdb_open_failed(struct err *e, const char *dir, char *text);
 
 pthread_mutex_t *rdb_id_lock(struct rdb *r, const struct upload_id *id);
 pthread_mutex_t *rdb_digest_lock(struct rdb *r, const struct digest *d);
@@ -85,6 +89,38 @@ void batch_put_row(struct rdb *r, rocksdb_writebatch_t *b, uint64_t locator, uin
 		   struct bytes data);
 void batch_delete(struct rdb *r, rocksdb_writebatch_t *b, enum rdb_family f, const struct key *k);
 
+/* Iteration over a family, to be ended by rdb_iter_end(), which says whether it ended because of an
+ * error. Key and value are the iterator's, until it moves. */
+rocksdb_iterator_t *rdb_iterate(struct rdb *r, enum rdb_family f);
+void rdb_seek(rocksdb_iterator_t *it, const struct key *k);
+struct bytes rdb_iter_key(const rocksdb_iterator_t *it);
+struct bytes rdb_iter_value(const rocksdb_iterator_t *it);
+enum err_code rdb_iter_end(rocksdb_iterator_t *it, struct err *e);
+
+/* Whether it stands on a key that begins so. */
+bool rdb_iter_within(const rocksdb_iterator_t *it, const uint8_t *prefix, size_t len);
+
+/* A locator never used before; and, at open, where they go on. */
+enum err_code rdb_locator(struct rdb *r, uint64_t *out, struct err *e);
+enum err_code rdb_locators_load(struct rdb *r, struct err *e);
+
+enum err_code rdb_lookup(struct rdb *r, const struct upload_id *id, struct upload **out,
+			 struct err *e);
+enum err_code rdb_blob(struct rdb *r, const struct digest *d, struct blob *out, struct err *e);
+enum err_code rdb_due(void *self, int64_t now, struct upload_id *ids, size_t max, size_t *count,
+		      struct err *e);
+enum err_code rdb_next_blob(void *self, const struct digest *after, struct blob *out,
+			    struct err *e);
+
+/* ---- read.c ---- */
+
+enum err_code rdb_read(void *self, const struct extent *x, uint64_t at, struct chunk **out,
+		       struct err *e);
+
+/* ---- drop.c ---- */
+
+enum err_code rdb_drop(void *self, const struct upload_id *id, struct err *e);
+
 /* Deletes the rows of a locator from an offset on. */
 void batch_delete_rows_from(struct rdb *r, rocksdb_writebatch_t *b, uint64_t locator,
 			    uint64_t from);
@@ -93,13 +129,6 @@ void batch_delete_rows_from(struct rdb *r, rocksdb_writebatch_t *b, uint64_t loc
  * be removed by rdb_reap() once it is written. */
 void batch_release(struct rdb *r, rocksdb_writebatch_t *b, const struct extent *v, size_t count);
 void rdb_reap(struct rdb *r, const struct extent *v, size_t count);
-
-enum err_code rdb_lookup(struct rdb *r, const struct upload_id *id, struct upload **out,
-			 struct err *e);
-enum err_code rdb_blob(struct rdb *r, const struct digest *d, struct blob *out, struct err *e);
-
-/* A locator never used before. */
-enum err_code rdb_locator(struct rdb *r, uint64_t *out, struct err *e);
 
 /* Removes what a locator has from an offset on and no record counts, and its mark. */
 enum err_code rdb_remove_junk(struct rdb *r, uint64_t locator, uint64_t from, struct err *e);
@@ -110,7 +139,19 @@ void rdb_note_junk(struct rdb *r, const struct upload_id *id, uint64_t locator);
 /* Tries again what removals failed. Cheap when none did. */
 void rdb_settle(struct rdb *r);
 
-/* writer.c */
+/* At open: removes what a crash left. */
+enum err_code rdb_recover(struct rdb *r, struct err *e);
+
+/* ---- collector.c: a thread that gives the space of rows back ---- */
+
+enum err_code collector_start(struct rdb *r, struct err *e);
+void collector_stop(struct rdb *r); /* fine if it never started */
+
+/* There may be something to collect. */
+void collector_wake(struct rdb *r);
+
+/* ---- writer.c ---- */
+
 enum err_code rdb_write_open(void *self, const struct upload *rec, bool fresh, uint64_t expect,
 			     void **out, struct err *e);
 enum err_code rdb_stage(void *self, void *writer, struct bytes data, struct err *e);

@@ -558,6 +558,143 @@ static void a_record_that_makes_no_sense_is_damage(void **state)
 	}
 }
 
+/* The value of a row, checksum and all, is the caller's to destroy. */
+static rocksdb_pinnableslice_t *raw_row(struct fixture *f, struct rdb *r, const struct key *k)
+{
+	rocksdb_pinnableslice_t *s = NULL;
+
+	OK(f, rdb_get(r, CF_ROWS, k, &s, &f->err));
+	assert_non_null(s);
+	return s;
+}
+
+static void raw_put_row(struct fixture *f, struct rdb *r, const struct key *k, struct bytes value)
+{
+	rocksdb_writebatch_t *b = rocksdb_writebatch_create();
+
+	batch_put(r, b, CF_ROWS, k, value);
+	OK(f, rdb_write(r, b, true, "test", &f->err));
+	rocksdb_writebatch_destroy(b);
+}
+
+static struct key first_row(struct fixture *f, unsigned id)
+{
+	struct upload *u = record(f, id);
+	struct key k = key_piece(u->extents[0].locator, 0);
+
+	assert_int_equal(u->extents[0].place, 0);
+	upload_free(u);
+	return k;
+}
+
+static void move_row(struct fixture *f, struct rdb *r, struct key from, struct key to)
+{
+	rocksdb_pinnableslice_t *s = raw_row(f, r, &from);
+
+	raw_put_row(f, r, &to, rdb_value(s));
+	rocksdb_pinnableslice_destroy(s);
+}
+
+static void flip_in_row(struct fixture *f, struct rdb *r, struct key k, size_t at)
+{
+	static uint8_t copy[CHUNK_MAX + ROW_SUM_SIZE];
+	rocksdb_pinnableslice_t *s = raw_row(f, r, &k);
+	struct bytes v = rdb_value(s);
+
+	assert_true(at < v.len && v.len <= sizeof(copy));
+	memcpy(copy, v.data, v.len);
+	copy[at] ^= 0x10;
+	raw_put_row(f, r, &k, (struct bytes){ copy, v.len });
+	rocksdb_pinnableslice_destroy(s);
+}
+
+/* What reading an upload from an offset gives. */
+static enum err_code read_code(struct fixture *f, unsigned id, uint64_t at)
+{
+	struct upload *u = record(f, id);
+	struct chunk *c = NULL;
+	enum err_code rc = store_read(f->store, &u->extents[0], at, &c, &f->err);
+
+	if (rc == ERR_OK)
+		chunk_unref(c);
+	upload_free(u);
+	return rc;
+}
+
+static void a_row_moved_to_another_key_is_damage(void **state)
+{
+	struct fixture *f = *state;
+	struct key one, second, two;
+	struct rdb *r;
+
+	RUN(f, .id = 1, .seed = 1, .to = CHUNK_MAX + 1000);
+	RUN(f, .id = 2, .seed = 2, .to = CHUNK_MAX + 1000);
+	one = first_row(f, 1);
+	two = first_row(f, 2);
+	second = key_piece(bytes_get_u64(one.b), CHUNK_MAX);
+	r = raw_open(f);
+	move_row(f, r, one, two);    /* another locator */
+	move_row(f, r, one, second); /* another offset */
+	raw_close(f, r);
+	assert_int_equal(read_code(f, 1, CHUNK_MAX), ERR_DAMAGED);
+	assert_int_equal(read_code(f, 2, 0), ERR_DAMAGED);
+	assert_int_equal(read_code(f, 1, 0), ERR_OK); /* others are not touched */
+	assert_int_equal(read_code(f, 2, CHUNK_MAX), ERR_OK);
+}
+
+/* Of bytes and checksum, in blob files and beside the key. */
+static void a_row_with_one_flipped_bit_is_damage(void **state)
+{
+	static const size_t sizes[] = { 100000, 1000 };
+	struct fixture *f = *state;
+
+	for (unsigned i = 0; i < 2; i++) {
+		const size_t size = sizes[i];
+		const size_t at[] = { 0, size / 2, size - 1, size, size + ROW_SUM_SIZE - 1 };
+		struct key k[5];
+		struct rdb *r;
+
+		for (unsigned n = 0; n < 5; n++) {
+			RUN(f, .id = 10 * i + n, .seed = n, .to = size);
+			k[n] = first_row(f, 10 * i + n);
+		}
+		r = raw_open(f);
+		for (unsigned n = 0; n < 5; n++)
+			flip_in_row(f, r, k[n], at[n]);
+		raw_close(f, r);
+		for (unsigned n = 0; n < 5; n++)
+			assert_int_equal(read_code(f, 10 * i + n, 0), ERR_DAMAGED);
+		r = raw_open(f);
+		for (unsigned n = 0; n < 5; n++)
+			flip_in_row(f, r, k[n], at[n]); /* back */
+		raw_close(f, r);
+		for (unsigned n = 0; n < 5; n++)
+			CHECK(f, 10 * i + n, n, size, false);
+	}
+}
+
+static void a_row_no_longer_than_its_checksum_is_damage(void **state)
+{
+	struct fixture *f = *state;
+	struct key k[ROW_SUM_SIZE + 1];
+	struct rdb *r;
+
+	for (unsigned n = 0; n <= ROW_SUM_SIZE; n++) {
+		RUN(f, .id = n, .seed = n, .to = 1000);
+		k[n] = first_row(f, n);
+	}
+	r = raw_open(f);
+	for (unsigned n = 0; n <= ROW_SUM_SIZE; n++) {
+		uint8_t sum[ROW_SUM_SIZE]; /* the right one, of no bytes */
+
+		row_sum(sum, bytes_get_u64(k[n].b), 0, (struct bytes){ sum, 0 });
+		raw_put_row(f, r, &k[n], (struct bytes){ sum, n });
+	}
+	raw_close(f, r);
+	for (unsigned n = 0; n <= ROW_SUM_SIZE; n++)
+		assert_int_equal(read_code(f, n, 0), ERR_DAMAGED);
+}
+
 static void records_are_decoded_strictly(void **state)
 {
 	struct job j = { .id = 1 };
@@ -787,6 +924,9 @@ int main(int argc, char **argv)
 		PROMISE(a_torn_log_costs_only_its_torn_end),
 		PROMISE(killed_at_any_moment_nothing_acknowledged_is_lost),
 		PROMISE(a_record_that_makes_no_sense_is_damage),
+		PROMISE(a_row_moved_to_another_key_is_damage),
+		PROMISE(a_row_with_one_flipped_bit_is_damage),
+		PROMISE(a_row_no_longer_than_its_checksum_is_damage),
 		PROMISE(records_are_decoded_strictly),
 		PROMISE(a_chunk_outlives_the_store_it_came_from),
 		ON_A_SMALL_DISK(a_disk_without_room_refuses_to_be_opened),

@@ -1,0 +1,167 @@
+/* collector - a blob file of rows goes by itself when the last row in it has gone. Where some live
+ * on among many that have gone, a thread moves those together: as soon as more than half of the
+ * rows' bytes are garbage, it goes round all of them, a slice at a time, until less are. So rows
+ * take at most about twice their size, and a byte given back costs at most about a byte written.
+ * RocksDB's own collection, tied to whatever compaction comes by, rewrote several times as much. */
+#include "storage/rocksdb/rdb.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+
+#define COLLECTOR_LOOKS_MS 5000 /* for garbage, unless it is told of some */
+#define COLLECTOR_RESTS_MS 100  /* between slices, at least */
+
+/* Whether there is enough garbage to be worth it. */
+static bool much_garbage(struct rdb *r)
+{
+	uint64_t all = 0, garbage = 0;
+
+	if (rocksdb_property_int_cf(r->db, r->cf[CF_ROWS], "rocksdb.live-blob-file-size", &all) ||
+	    rocksdb_property_int_cf(r->db, r->cf[CF_ROWS], "rocksdb.live-blob-file-garbage-size",
+				    &garbage))
+		return false;
+	return garbage > all / 2 && garbage > r->write_buffer;
+}
+
+static bool take_key(struct key *k, const char *p, size_t len)
+{
+	if (p == NULL || len > sizeof(k->b))
+		return false;
+	memcpy(k->b, p, len);
+	k->len = len;
+	return true;
+}
+
+static int compare_keys(const char *p, size_t len, const struct key *k)
+{
+	int order = memcmp(p, k->b, len < k->len ? len : k->len);
+
+	if (order != 0)
+		return order;
+	return len < k->len ? -1 : len > k->len;
+}
+
+/* The range of the first file of rows that begins behind `after`. */
+static bool next_slice(struct rdb *r, const struct key *after, struct key *from, struct key *to)
+{
+	const rocksdb_livefiles_t *files = rocksdb_livefiles(r->db);
+	bool found = false;
+	size_t n;
+
+	for (int i = 0; i < rocksdb_livefiles_count(files); i++) {
+		const char *p = rocksdb_livefiles_smallestkey(files, i, &n);
+
+		if (strcmp(rocksdb_livefiles_column_family_name(files, i), "rows") != 0 ||
+		    compare_keys(p, n, after) <= 0 || (found && compare_keys(p, n, from) >= 0))
+			continue;
+		found = take_key(from, p, n);
+		p = rocksdb_livefiles_largestkey(files, i, &n);
+		found = found && take_key(to, p, n);
+	}
+	rocksdb_livefiles_destroy(files);
+	return found;
+}
+
+static void set_collection(struct rdb *r, const char *on)
+{
+	const char *key = "enable_blob_garbage_collection";
+	char *text = NULL;
+
+	rocksdb_set_options_cf(r->db, r->cf[CF_ROWS], 1, &key, &on, &text);
+	rocksdb_free(text); /* it tries again */
+}
+
+/* Nothing else compacts meanwhile, so that only this slice is moved. */
+static void collect_slice(struct rdb *r, const struct key *from, const struct key *to)
+{
+	rocksdb_compactoptions_t *o = rocksdb_compactoptions_create();
+
+	rocksdb_compactoptions_set_exclusive_manual_compaction(o, 1);
+	rocksdb_compactoptions_set_bottommost_level_compaction(o, 3); /* force, each file once */
+	set_collection(r, "true");
+	rocksdb_compact_range_cf_opt(r->db, r->cf[CF_ROWS], o, chars(from->b), from->len,
+				     chars(to->b), to->len);
+	set_collection(r, "false");
+	rocksdb_compactoptions_destroy(o);
+}
+
+/* Waits; false when it is time to end. collector_lock is held. */
+static bool collector_wait(struct rdb *r, int64_t ms)
+{
+	struct timespec t;
+
+	if (r->stopping)
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += ms / 1000;
+	t.tv_nsec += ms % 1000 * 1000000;
+	t.tv_sec += t.tv_nsec / 1000000000;
+	t.tv_nsec %= 1000000000;
+	(void)pthread_cond_timedwait(&r->collector_wakes, &r->collector_lock, &t);
+	return !r->stopping;
+}
+
+/* Collects the next slice; how long to rest after it: as long as it took, so that others get
+ * their share of the disk. */
+static int64_t collector_step(struct rdb *r, struct key *at)
+{
+	static const struct key start = { .len = 0 };
+	int64_t began = clock_mono_ms(), took;
+	struct key from = start, to = start;
+
+	if (!much_garbage(r))
+		return COLLECTOR_LOOKS_MS;
+	if (!next_slice(r, at, &from, &to)) {
+		*at = start; /* round again */
+		return COLLECTOR_RESTS_MS;
+	}
+	collect_slice(r, &from, &to);
+	*at = from;
+	took = clock_mono_ms() - began;
+	return took > COLLECTOR_RESTS_MS ? took : COLLECTOR_RESTS_MS;
+}
+
+static void *collector_run(void *arg)
+{
+	struct rdb *r = arg;
+	struct key at = { .len = 0 };
+	int64_t rest = COLLECTOR_LOOKS_MS;
+
+	pthread_mutex_lock(&r->collector_lock);
+	while (collector_wait(r, rest)) {
+		pthread_mutex_unlock(&r->collector_lock);
+		rest = collector_step(r, &at);
+		pthread_mutex_lock(&r->collector_lock);
+	}
+	pthread_mutex_unlock(&r->collector_lock);
+	return NULL;
+}
+
+void collector_wake(struct rdb *r)
+{
+	pthread_mutex_lock(&r->collector_lock);
+	pthread_cond_signal(&r->collector_wakes);
+	pthread_mutex_unlock(&r->collector_lock);
+}
+
+enum err_code collector_start(struct rdb *r, struct err *e)
+{
+	if (pthread_create(&r->collector, NULL, collector_run, r) != 0)
+		return err_set(e, ERR_NOMEM, "a thread");
+	r->collecting = true;
+	return ERR_OK;
+}
+
+void collector_stop(struct rdb *r)
+{
+	if (!r->collecting)
+		return;
+	pthread_mutex_lock(&r->collector_lock);
+	r->stopping = true;
+	pthread_cond_signal(&r->collector_wakes);
+	pthread_mutex_unlock(&r->collector_lock);
+	rocksdb_disable_manual_compaction(r->db); /* ends one that is under way */
+	pthread_join(r->collector, NULL);
+}

@@ -1,0 +1,307 @@
+#include "storage/rocksdb/rdb.h"
+
+#include <string.h>
+
+#define META_LOCATORS "locators"
+
+/* ---- errors ---- */
+
+static bool says(const char *text, const char *part)
+{
+	return strstr(text, part) != NULL;
+}
+
+static enum err_code failed(struct err *e, enum err_code code, const char *what, char *text)
+{
+	if (says(text, "No space left") || says(text, "Disk quota exceeded"))
+		code = ERR_FULL;
+	err_set(e, code, "%s: %s", what, text);
+	rocksdb_free(text);
+	return code;
+}
+
+enum err_code rdb_read_failed(struct err *e, const char *what, char *text)
+{
+	return failed(e, says(text, "Corruption") ? ERR_DAMAGED : ERR_IO, what, text);
+}
+
+enum err_code rdb_write_failed(struct err *e, const char *what, char *text)
+{
+	return failed(e, ERR_IO, what, text);
+}
+
+enum err_code rdb_open_failed(struct err *e, const char *dir, char *text)
+{
+	if (says(text, "lock file") || says(text, "lock hold")) {
+		rocksdb_free(text);
+		return err_set(e, ERR_BUSY, "%s is in use by another process", dir);
+	}
+	if (says(text, "Column families not opened")) {
+		rocksdb_free(text);
+		return err_set(e, ERR_FORMAT, "%s was written by a newer version", dir);
+	}
+	return rdb_read_failed(e, "open", text);
+}
+
+/* ---- the few ways of using the database ---- */
+
+pthread_mutex_t *rdb_id_lock(struct rdb *r, const struct upload_id *id)
+{
+	return &r->by_id[bytes_get_u16(id->b) % RDB_STRIPES];
+}
+
+pthread_mutex_t *rdb_digest_lock(struct rdb *r, const struct digest *d)
+{
+	return &r->by_digest[bytes_get_u16(d->b) % RDB_STRIPES];
+}
+
+enum err_code rdb_get(struct rdb *r, enum rdb_family f, const struct key *k,
+		      rocksdb_pinnableslice_t **out, struct err *e)
+{
+	char *text = NULL;
+	rocksdb_pinnableslice_t *s;
+
+	s = rocksdb_get_pinned_cf(r->db, f == CF_ROWS ? r->row_reads : r->reads, r->cf[f],
+				  chars(k->b), k->len, &text);
+	if (text != NULL)
+		return rdb_read_failed(e, "read", text);
+	*out = s;
+	return ERR_OK;
+}
+
+enum err_code rdb_has(struct rdb *r, const struct key *k, bool *out, struct err *e)
+{
+	rocksdb_pinnableslice_t *s = NULL;
+	enum err_code rc = rdb_get(r, CF_RECORDS, k, &s, e);
+
+	if (rc != ERR_OK)
+		return rc;
+	*out = s != NULL;
+	rocksdb_pinnableslice_destroy(s);
+	return ERR_OK;
+}
+
+struct bytes rdb_value(const rocksdb_pinnableslice_t *s)
+{
+	struct bytes b;
+
+	b.data = (const uint8_t *)rocksdb_pinnableslice_value(s, &b.len);
+	return b;
+}
+
+enum err_code rdb_write(struct rdb *r, rocksdb_writebatch_t *b, bool sync, const char *what,
+			struct err *e)
+{
+	char *text = NULL;
+
+	rocksdb_write(r->db, sync ? r->synced : r->unsynced, b, &text);
+	return text != NULL ? rdb_write_failed(e, what, text) : ERR_OK;
+}
+
+void batch_put(struct rdb *r, rocksdb_writebatch_t *b, enum rdb_family f, const struct key *k,
+	       struct bytes value)
+{
+	rocksdb_writebatch_put_cf(b, r->cf[f], chars(k->b), k->len, chars(value.data), value.len);
+}
+
+void batch_put_row(struct rdb *r, rocksdb_writebatch_t *b, uint64_t locator, uint64_t offset,
+		   struct bytes data)
+{
+	struct key k = key_piece(locator, offset);
+	uint8_t sum[ROW_SUM_SIZE];
+	const char *key = chars(k.b);
+	const char *parts[] = { chars(data.data), chars(sum) };
+	const size_t lengths[] = { data.len, sizeof(sum) };
+
+	row_sum(sum, locator, offset, data);
+	rocksdb_writebatch_putv_cf(b, r->cf[CF_ROWS], 1, &key, &k.len, 2, parts, lengths);
+}
+
+void batch_delete(struct rdb *r, rocksdb_writebatch_t *b, enum rdb_family f, const struct key *k)
+{
+	rocksdb_writebatch_delete_cf(b, r->cf[f], chars(k->b), k->len);
+}
+
+/* ---- iteration ---- */
+
+rocksdb_iterator_t *rdb_iterate(struct rdb *r, enum rdb_family f)
+{
+	return rocksdb_create_iterator_cf(r->db, r->reads, r->cf[f]);
+}
+
+void rdb_seek(rocksdb_iterator_t *it, const struct key *k)
+{
+	rocksdb_iter_seek(it, chars(k->b), k->len);
+}
+
+struct bytes rdb_iter_key(const rocksdb_iterator_t *it)
+{
+	struct bytes b;
+
+	b.data = (const uint8_t *)rocksdb_iter_key(it, &b.len);
+	return b;
+}
+
+struct bytes rdb_iter_value(const rocksdb_iterator_t *it)
+{
+	struct bytes b;
+
+	b.data = (const uint8_t *)rocksdb_iter_value(it, &b.len);
+	return b;
+}
+
+/* Whether it stands on a key that begins so. */
+bool rdb_iter_within(const rocksdb_iterator_t *it, const uint8_t *prefix, size_t len)
+{
+	struct bytes k;
+
+	if (!rocksdb_iter_valid(it))
+		return false;
+	k = rdb_iter_key(it);
+	return k.len >= len && memcmp(k.data, prefix, len) == 0;
+}
+
+/* Ends an iteration; says whether it ended because of an error. */
+enum err_code rdb_iter_end(rocksdb_iterator_t *it, struct err *e)
+{
+	char *text = NULL;
+
+	rocksdb_iter_get_error(it, &text);
+	rocksdb_iter_destroy(it);
+	return text != NULL ? rdb_read_failed(e, "iterate", text) : ERR_OK;
+}
+
+/* ---- locators ---- */
+
+static enum err_code reserve_locators(struct rdb *r, struct err *e)
+{
+	struct key k = key_meta(META_LOCATORS);
+	uint64_t end = r->locator_end + RDB_LOCATOR_BLOCK;
+	uint8_t value[8];
+	char *text = NULL;
+
+	bytes_put_u64(value, end);
+	rocksdb_put_cf(r->db, r->synced, r->cf[CF_RECORDS], chars(k.b), k.len, chars(value),
+		       sizeof(value), &text);
+	if (text != NULL)
+		return rdb_write_failed(e, "reserve locators", text);
+	r->locator_end = end;
+	return ERR_OK;
+}
+
+/* What an earlier run reserved and did not hand out is skipped: there are enough. */
+enum err_code rdb_locators_load(struct rdb *r, struct err *e)
+{
+	struct key k = key_meta(META_LOCATORS);
+	rocksdb_pinnableslice_t *s = NULL;
+	struct bytes v;
+	enum err_code rc = rdb_get(r, CF_RECORDS, &k, &s, e);
+
+	if (rc != ERR_OK)
+		return rc;
+	r->locator_end = 1; /* 0 is none */
+	if (s != NULL) {
+		v = rdb_value(s);
+		r->locator_end = v.len == 8 ? bytes_get_u64(v.data) : 0;
+		rocksdb_pinnableslice_destroy(s);
+	}
+	if (r->locator_end == 0)
+		return err_set(e, ERR_DAMAGED, "the store's locators are not readable");
+	r->locator_next = r->locator_end;
+	return reserve_locators(r, e);
+}
+
+enum err_code rdb_locator(struct rdb *r, uint64_t *out, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	pthread_mutex_lock(&r->locator_lock);
+	if (r->locator_next == r->locator_end)
+		rc = reserve_locators(r, e);
+	if (rc == ERR_OK)
+		*out = r->locator_next++;
+	pthread_mutex_unlock(&r->locator_lock);
+	return rc;
+}
+
+/* ---- records ---- */
+
+enum err_code rdb_lookup(struct rdb *r, const struct upload_id *id, struct upload **out,
+			 struct err *e)
+{
+	struct key k = key_upload(id);
+	rocksdb_pinnableslice_t *s = NULL;
+	enum err_code rc = rdb_get(r, CF_RECORDS, &k, &s, e);
+
+	if (rc != ERR_OK)
+		return rc;
+	if (s == NULL)
+		return err_set(e, ERR_NOTFOUND, "no such upload");
+	rc = record_decode_upload(id, rdb_value(s), out, e);
+	rocksdb_pinnableslice_destroy(s);
+	return rc;
+}
+
+enum err_code rdb_blob(struct rdb *r, const struct digest *d, struct blob *out, struct err *e)
+{
+	struct key k = key_blob(d);
+	rocksdb_pinnableslice_t *s = NULL;
+	enum err_code rc = rdb_get(r, CF_RECORDS, &k, &s, e);
+
+	if (rc != ERR_OK)
+		return rc;
+	if (s == NULL)
+		return err_set(e, ERR_NOTFOUND, "no such blob");
+	rc = record_decode_blob(rdb_value(s), out, e);
+	out->digest = *d;
+	rocksdb_pinnableslice_destroy(s);
+	return rc;
+}
+
+enum err_code rdb_due(void *self, int64_t now, struct upload_id *ids, size_t max, size_t *count,
+		      struct err *e)
+{
+	static const uint8_t prefix[] = { KEY_DUE };
+	struct upload_id none = { { 0 } };
+	struct key first = key_due(0, &none);
+	rocksdb_iterator_t *it = rdb_iterate(self, CF_RECORDS);
+	size_t n = 0;
+	enum err_code rc;
+
+	for (rdb_seek(it, &first); n < max && rdb_iter_within(it, prefix, 1);
+	     rocksdb_iter_next(it)) {
+		struct bytes k = rdb_iter_key(it);
+
+		if (k.len != first.len || (int64_t)bytes_get_u64(k.data + 1) > now)
+			break;
+		memcpy(ids[n++].b, k.data + 9, sizeof(ids->b));
+	}
+	rc = rdb_iter_end(it, e);
+	if (rc == ERR_OK)
+		*count = n;
+	return rc;
+}
+
+enum err_code rdb_next_blob(void *self, const struct digest *after, struct blob *out, struct err *e)
+{
+	static const uint8_t prefix[] = { KEY_BLOB };
+	struct digest zero = { { 0 } };
+	struct key first = key_blob(after != NULL ? after : &zero);
+	rocksdb_iterator_t *it = rdb_iterate(self, CF_RECORDS);
+	struct blob b = { .size = 0 };
+	enum err_code rc = ERR_NOTFOUND, ended;
+
+	rdb_seek(it, &first);
+	if (after != NULL && rdb_iter_within(it, first.b, first.len))
+		rocksdb_iter_next(it);
+	if (rdb_iter_within(it, prefix, 1) && rdb_iter_key(it).len == first.len) {
+		memcpy(b.digest.b, rdb_iter_key(it).data + 1, sizeof(b.digest.b));
+		rc = record_decode_blob(rdb_iter_value(it), &b, e);
+	}
+	ended = rdb_iter_end(it, e);
+	if (rc == ERR_OK)
+		*out = b;
+	if (rc == ERR_NOTFOUND)
+		rc = ended != ERR_OK ? ended : err_set(e, ERR_NOTFOUND, "no more blobs");
+	return rc;
+}
