@@ -16,8 +16,8 @@
 
 struct chunk {
 	atomic_uint refs;
-	size_t len;                       /* bytes that count, from data */
-	size_t cap;                       /* bytes of memory it holds */
+	size_t len; /* bytes that count, from data */
+	size_t cap; /* bytes of memory it holds */
 	uint8_t *data;
 	void (*release)(struct chunk *c); /* frees data that is not its own; NULL: its own */
 	void *owner;                      /* for release */
@@ -36,8 +36,8 @@ bool chunk_grow(struct chunk *c, size_t cap);
 struct chunk *chunk_wrap(const uint8_t *data, size_t len, void (*release)(struct chunk *),
 			 void *owner);
 
-struct chunk *chunk_ref(struct chunk *c);  /* returns c */
-void chunk_unref(struct chunk *c);         /* NULL is fine */
+struct chunk *chunk_ref(struct chunk *c); /* returns c */
+void chunk_unref(struct chunk *c);        /* NULL is fine */
 
 /* Bytes that all chunks alive hold together, reusable blanks not counted. */
 size_t chunk_memory(void);

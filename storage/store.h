@@ -20,19 +20,19 @@
 #include "base/ids.h"
 #include "storage/chunk.h"
 
-#define STORE_FORMAT 1            /* of what is on disk; a store with a larger one is refused */
-#define STORE_META_MAX 4096       /* bytes of client metadata an upload may carry */
+#define STORE_FORMAT 1      /* of what is on disk; a store with a larger one is refused */
+#define STORE_META_MAX 4096 /* bytes of client metadata an upload may carry */
 #define UPLOAD_LENGTH_UNKNOWN UINT64_MAX
 
 struct store;
 struct writer;
 
 struct store_options {
-	const char *dir;              /* folder of the store, made if missing; memory ignores it */
-	uint64_t segment_threshold;   /* appends expected to be at least this long go as segments */
-	uint64_t segment_size;        /* bytes in a segment */
-	uint64_t write_buffer;        /* bytes the engine may gather in memory before it flushes */
-	const char *faults;           /* faulty only: its schedule, NULL for none */
+	const char *dir;            /* folder of the store, made if missing; memory ignores it */
+	uint64_t segment_threshold; /* appends expected to be at least this long go as segments */
+	uint64_t segment_size;      /* bytes in a segment */
+	uint64_t write_buffer;      /* bytes the engine may gather in memory before it flushes */
+	const char *faults;         /* faulty only: its schedule, NULL for none */
 };
 
 /* A run of bytes somewhere in the engine: only the engine reads locator and place. start is an
@@ -53,21 +53,22 @@ struct upload {
 	int64_t created_s, expires_s; /* Unix time */
 	uint8_t kind;                 /* the server's own numbering */
 	uint16_t recipients;
-	struct midstate midstate;     /* of an unfinished one: of the bytes before offset */
-	struct digest digest;         /* of a finished one */
-	struct bytes meta;            /* what the client said of it, at most STORE_META_MAX */
-	size_t extent_count;          /* where the bytes before offset lie, in order, gapless */
+	struct midstate midstate; /* of an unfinished one: of the bytes before offset */
+	struct digest digest;     /* of a finished one */
+	struct bytes meta;        /* what the client said of it, at most STORE_META_MAX */
+	size_t extent_count;      /* where the bytes before offset lie, in order, gapless */
 	const struct extent *extents;
 };
 
 /* What a commit changes besides adding bytes. */
 struct commit {
-	struct bytes tail;            /* last bytes, behind the staged ones; at most CHUNK_MAX and
-	                               * not across the grid; may be empty */
-	const struct midstate *midstate; /* over all bytes up to and with tail; NULL when finishing */
-	const struct digest *digest;  /* NULL: the upload stays open. Else it is finished with this
-	                               * digest, which the caller has computed over all its bytes */
-	uint64_t length;              /* as in the record, from now on */
+	struct bytes tail; /* last bytes, behind the staged ones; at most CHUNK_MAX and
+			    * not across the grid; may be empty */
+	const struct midstate
+		*midstate;           /* over all bytes up to and with tail; NULL when finishing */
+	const struct digest *digest; /* NULL: the upload stays open. Else it is finished with this
+				      * digest, which the caller has computed over all its bytes */
+	uint64_t length;             /* as in the record, from now on */
 	int64_t expires_s;
 };
 
@@ -116,7 +117,7 @@ void writer_close(struct writer *w);
  * at. */
 enum err_code store_lookup(struct store *s, const struct upload_id *id, struct upload **out,
 			   struct err *e);
-void upload_free(struct upload *u);  /* NULL is fine */
+void upload_free(struct upload *u); /* NULL is fine */
 
 /* The stored bytes at `start` of an extent's locator: a chunk, the caller's reference, that begins
  * there and ends no later than the grid or extent does; it may be shorter, but not empty. `at`
@@ -137,7 +138,7 @@ struct blob {
 	struct digest digest;
 	uint64_t size;
 	size_t extent_count;
-	struct extent *extents;       /* free(), by whoever got it */
+	struct extent *extents; /* free(), by whoever got it */
 };
 
 /* The first blob whose digest is larger than *after (NULL: the first). ERR_NOTFOUND: no more. */
@@ -148,7 +149,7 @@ enum err_code store_next_blob(struct store *s, const struct digest *after, struc
 struct store_stats {
 	uint64_t stages, commits, lookups, reads, drops, failures;
 	uint64_t bytes_staged, bytes_read;
-	uint64_t deduplicated;        /* finishes that met their blob already there */
+	uint64_t deduplicated; /* finishes that met their blob already there */
 	uint64_t bytes_on_disk;
 };
 void store_stats(struct store *s, struct store_stats *out);

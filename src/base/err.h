@@ -5,21 +5,21 @@
 #ifndef RESTANTE_BASE_ERR_H
 #define RESTANTE_BASE_ERR_H
 
-#define ERR_LIST(X)                                                                               \
-	X(OK, "success")                                                                          \
-	X(NOMEM, "out of memory")                                                                 \
-	X(INVALID, "not well formed")                                                             \
-	X(FORGED, "tag does not match")                                                           \
-	X(EXPIRED, "its time is over")                                                            \
-	X(NOTFOUND, "no such blob or upload")                                                     \
-	X(EXISTS, "it is there already")                                                          \
-	X(OFFSET, "offset is not where we stopped")                                               \
-	X(DIGEST, "digest does not match")                                                        \
-	X(TOOBIG, "larger than allowed")                                                          \
-	X(FULL, "no room on the disk")                                                            \
-	X(BUSY, "in use elsewhere")                                                               \
-	X(FORMAT, "written by a newer version")                                                   \
-	X(DAMAGED, "stored bytes are damaged")                                                    \
+#define ERR_LIST(X)                                 \
+	X(OK, "success")                            \
+	X(NOMEM, "out of memory")                   \
+	X(INVALID, "not well formed")               \
+	X(FORGED, "tag does not match")             \
+	X(EXPIRED, "its time is over")              \
+	X(NOTFOUND, "no such blob or upload")       \
+	X(EXISTS, "it is there already")            \
+	X(OFFSET, "offset is not where we stopped") \
+	X(DIGEST, "digest does not match")          \
+	X(TOOBIG, "larger than allowed")            \
+	X(FULL, "no room on the disk")              \
+	X(BUSY, "in use elsewhere")                 \
+	X(FORMAT, "written by a newer version")     \
+	X(DAMAGED, "stored bytes are damaged")      \
 	X(IO, "storage failed")
 
 #define X(code, text) ERR_##code,

@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 /* Characters of the encodings of n bytes, without a NUL. */
-#define HEX_LEN(n) ((n) * 2)
-#define BASE64_LEN(n) (((n) + 2) / 3 * 4)           /* with padding, RFC 4648 section 4 */
-#define BASE64URL_LEN(n) (((n) * 8 + 5) / 6)        /* without padding, section 5 */
+#define HEX_LEN(n) ((n)*2)
+#define BASE64_LEN(n) (((n) + 2) / 3 * 4)  /* with padding, RFC 4648 section 4 */
+#define BASE64URL_LEN(n) (((n)*8 + 5) / 6) /* without padding, section 5 */
 
 /* Write the encoding and a NUL; out has room for the length above plus one. */
 void hex_encode(char *out, const uint8_t *in, size_t len);

@@ -11,8 +11,9 @@ static bool is(const char *name, size_t len, const char *wanted)
 	return len == strlen(wanted) && strncasecmp(name, wanted, len) == 0;
 }
 
-/* MHD glues the text of a folded line to the field's name ("Transfer-Encoding:\r\n chunked" is shown
- * as "Transfer-Encodingchunked"), and a framing field would go unseen (RFC 9112 section 5.2). */
+/* MHD glues the text of a folded line to the field's name ("Transfer-Encoding:\r\n chunked" is
+ * shown as "Transfer-Encodingchunked"), and a framing field would go unseen (RFC 9112 section 5.2).
+ */
 static bool is_folded(const char *name, size_t len, const char *wanted)
 {
 	return len > strlen(wanted) && strncasecmp(name, wanted, strlen(wanted)) == 0;

@@ -9,10 +9,10 @@
 #include "base/err.h"
 
 struct listener {
-	int fd;          /* non-blocking, close-on-exec, listening */
+	int fd; /* non-blocking, close-on-exec, listening */
 	bool tls;
-	bool inherited;  /* from systemd: never shut down, only closed */
-	char url[96];    /* "http://127.0.0.1:8080", with the port it really has */
+	bool inherited; /* from systemd: never shut down, only closed */
+	char url[96];   /* "http://127.0.0.1:8080", with the port it really has */
 };
 
 /* Is this an "ADDRESS:PORT": IPv4, "[IPv6]", or "localhost"; no other names; port 0 to 65535?
@@ -24,9 +24,9 @@ enum err_code listen_check(const char *address, struct err *e);
  * caller's to close. ERR_INVALID, ERR_BUSY (address in use), ERR_IO. */
 enum err_code listen_tcp(struct listener *out, const char *address, bool tls, struct err *e);
 
-/* Sockets handed over by systemd (sd_listen_fds(3)); a name starting with "tls" (FileDescriptorName=)
- * is a TLS listener. At most max; *count says how many, 0 where there is no systemd. Every one must
- * be a listening TCP stream socket: ERR_INVALID. */
+/* Sockets handed over by systemd (sd_listen_fds(3)); a name starting with "tls"
+ * (FileDescriptorName=) is a TLS listener. At most max; *count says how many, 0 where there is no
+ * systemd. Every one must be a listening TCP stream socket: ERR_INVALID. */
 enum err_code listen_inherited(struct listener *out, size_t max, size_t *count, struct err *e);
 
 /* Binds a Unix domain socket at path, mode 0600 from the first moment; a stale one of an earlier

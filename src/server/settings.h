@@ -27,40 +27,40 @@ struct settings {
 	struct settings_listen listen[SETTINGS_LISTEN_MAX];
 	size_t listen_count;
 	char *data_dir;
-	char *log_level;             /* debug, info, warn, error */
+	char *log_level; /* debug, info, warn, error */
 
-	uint64_t http_loops;         /* 0: one a core */
-	uint64_t http_header_max;    /* bytes of a request's head */
-	uint64_t http_timeout;       /* a connection without any progress is closed */
-	uint64_t http_connections;   /* at once, in all */
+	uint64_t http_loops;                   /* 0: one a core */
+	uint64_t http_header_max;              /* bytes of a request's head */
+	uint64_t http_timeout;                 /* a connection without any progress is closed */
+	uint64_t http_connections;             /* at once, in all */
 	uint64_t http_connections_per_address; /* 0: no limit */
-	uint64_t http_stop_grace;    /* how long SIGTERM waits for what runs */
-	char *http_cors_origin;      /* "*", one origin, or "" for none */
-	bool http_metrics;           /* /metrics on public listeners too */
+	uint64_t http_stop_grace;              /* how long SIGTERM waits for what runs */
+	char *http_cors_origin;                /* "*", one origin, or "" for none */
+	bool http_metrics;                     /* /metrics on public listeners too */
 
-	char *tls_certificate;       /* PEM files */
+	char *tls_certificate; /* PEM files */
 	char *tls_key;
 
-	uint64_t upload_max;         /* bytes of one upload */
-	uint64_t upload_memory;      /* for bytes on their way to the store */
-	uint64_t upload_min_free;    /* below this much free disk uploads are refused with 507 */
-	uint64_t upload_workers;     /* threads that hash and write */
+	uint64_t upload_max;      /* bytes of one upload */
+	uint64_t upload_memory;   /* for bytes on their way to the store */
+	uint64_t upload_min_free; /* below this much free disk uploads are refused with 507 */
+	uint64_t upload_workers;  /* threads that hash and write */
 	uint64_t upload_ttl_photo, upload_ttl_video, upload_ttl_voice, upload_ttl_file;
-	uint64_t upload_ttl_max;     /* the longest retention; tokens are bounded by it */
+	uint64_t upload_ttl_max; /* the longest retention; tokens are bounded by it */
 
-	uint64_t fetch_cache;        /* bytes of chunks kept in memory */
-	uint64_t fetch_memory;       /* beside the cache, for answers on their way */
-	uint64_t fetch_workers;      /* threads that read */
-	uint64_t fetch_records;      /* upload records kept in memory, a count */
+	uint64_t fetch_cache;   /* bytes of chunks kept in memory */
+	uint64_t fetch_memory;  /* beside the cache, for answers on their way */
+	uint64_t fetch_workers; /* threads that read */
+	uint64_t fetch_records; /* upload records kept in memory, a count */
 
 	char *store_engine;
 	uint64_t store_segment_threshold;
 	uint64_t store_segment_size;
 	uint64_t store_write_buffer;
 
-	char *admin_socket;          /* "": admin.sock in the data directory */
+	char *admin_socket; /* "": admin.sock in the data directory */
 
-	uint64_t expiry_interval;    /* seconds between sweeps; 0: none */
+	uint64_t expiry_interval; /* seconds between sweeps; 0: none */
 };
 
 /* Fills *out with the defaults, then with the file (NULL: no file; an empty one is fine). On

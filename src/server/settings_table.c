@@ -85,7 +85,7 @@ const struct setting settings_table[] = {
 	  .help = "Memory for bytes on their way to the store, of all uploads together." },
 	{ "upload.min_free", SETTING_SIZE, AT(upload_min_free), "256mb", 0, 1024 * TB, .live = true,
 	  .help = "With less than this free on the disk, uploads are refused with 507." },
-	{ "upload.workers", SETTING_COUNT, AT(upload_workers), "16", 1, 256,
+	{ "upload.workers", SETTING_COUNT, AT(upload_workers), "32", 1, 256,
 	  .help = "Threads that hash and write." },
 	{ "upload.ttl_photo", SETTING_SECONDS, AT(upload_ttl_photo), "30d", 1, 3650 * DAY,
 	  .live = true, .help = "How long a photo is kept if the upload does not say." },

@@ -21,8 +21,8 @@
 #define TOKEN_CAVEATS_MAX 8
 #define TOKEN_PLAIN_BYTES (22 + 16)
 #define TOKEN_MAX_BYTES (TOKEN_PLAIN_BYTES + TOKEN_CAVEATS_MAX * 5)
-#define TOKEN_PLAIN_CHARS 51  /* of a token without caveats */
-#define TOKEN_TEXT_SIZE 105   /* the longest, with its NUL */
+#define TOKEN_PLAIN_CHARS 51 /* of a token without caveats */
+#define TOKEN_TEXT_SIZE 105  /* the longest, with its NUL */
 
 enum token_type { TOKEN_FETCH = 0x11, TOKEN_MANAGE = 0x12, TOKEN_UPLOAD = 0x13 };
 

@@ -1,9 +1,9 @@
 #include "tests/lib/server.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -368,8 +368,9 @@ int server_command(const struct test_server *s, const char *flags, char *out, si
 	int status;
 	FILE *f;
 
-	(void)snprintf(line, sizeof(line), "%s/restanted --config %s/conf --data-dir %s/data %s 2>&1",
-		       build_dir(), s->dir, s->dir, flags);
+	(void)snprintf(line, sizeof(line),
+		       "%s/restanted --config %s/conf --data-dir %s/data %s 2>&1", build_dir(),
+		       s->dir, s->dir, flags);
 	f = popen(line, "r");
 	if (f == NULL)
 		die("popen");

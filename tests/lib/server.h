@@ -9,21 +9,21 @@
 #include <sys/types.h>
 
 struct test_server_options {
-	const char *config;  /* text of a config file, NULL: none */
-	const char *faults;  /* schedule for the faulty engine (storage/faulty); NULL: real engine.
-	                      * Say inner=rocksdb or inner=memory in it */
-	const char *listen;  /* flag instead of 127.0.0.1:0; "" for none: the config says */
-	int inherited;       /* a listening socket handed over as systemd does; 0: none */
+	const char *config; /* text of a config file, NULL: none */
+	const char *faults; /* schedule for the faulty engine (storage/faulty); NULL: real engine.
+			     * Say inner=rocksdb or inner=memory in it */
+	const char *listen; /* flag instead of 127.0.0.1:0; "" for none: the config says */
+	int inherited;      /* a listening socket handed over as systemd does; 0: none */
 	const char *inherited_name; /* FileDescriptorName= of it */
 };
 
 struct test_server {
 	pid_t pid;
-	int port;            /* of the first listener */
+	int port; /* of the first listener */
 	int ports[4];
 	int port_count;
 	char url[64];
-	char dir[64];        /* data directory, config and log lie in it */
+	char dir[64]; /* data directory, config and log lie in it */
 	struct test_server_options options;
 };
 
