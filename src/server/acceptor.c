@@ -28,6 +28,9 @@ static const char REFUSAL[] = "HTTP/1.1 503 Service Unavailable\r\n"
 			      "Content-Length: 99\r\n"
 			      "\r\n" REFUSAL_BODY;
 
+/* Bytes of an answer that a slow reader makes the kernel hold beyond what is on its way. */
+#define UNSENT_MAX (256 << 10)
+
 /* Whom a connection is counted against: an IPv4 address, or an IPv6 network of 64 bits, since a
  * client has as many addresses in there as it likes. */
 struct address {
@@ -144,7 +147,7 @@ static bool looks_like_upload(int fd)
 
 static void welcome(struct acceptor *a, const struct listener *l, struct accepted *in)
 {
-	const int one = 1;
+	const int one = 1, unsent = UNSENT_MAX;
 
 	in->tls = l->tls;
 	if (!enter(a, (struct sockaddr *)&in->sa)) {
@@ -154,6 +157,7 @@ static void welcome(struct acceptor *a, const struct listener *l, struct accepte
 	}
 	metric_add(METRIC_CONNECTIONS, 1);
 	(void)setsockopt(in->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	(void)setsockopt(in->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 	in->uploads = !l->tls && looks_like_upload(in->fd);
 	a->give(a->ctx, in);
 }

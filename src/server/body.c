@@ -172,7 +172,8 @@ static enum err_code attach(struct body *b, struct reply *r, get_page *get, stru
 
 bool body_attach(struct body *b, struct reply *r)
 {
-	return attach(b, r, page_at_hand, NULL) == ERR_OK;
+	/* what an answer holds stays in memory though the cache lets it go */
+	return pages_have_room(b->server) && attach(b, r, page_at_hand, NULL) == ERR_OK;
 }
 
 enum err_code body_load(struct body *b, struct reply *r, struct err *e)

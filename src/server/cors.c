@@ -39,8 +39,7 @@ static enum http_next options(struct request *req)
 			reply_header(r, "Access-Control-Max-Age", "86400");
 		}
 	}
-	request_reply(req, r);
-	return HTTP_GO;
+	return request_reply(req, r);
 }
 
 const struct handler cors_options_handler = { .head = options };

@@ -51,12 +51,6 @@ static void hand_to_reader(struct fetch *f, void (*run)(struct job *))
 	workers_submit(f->server->readers, &f->job);
 }
 
-static enum http_next answer(struct request *req, struct reply *r)
-{
-	request_reply(req, r);
-	return HTTP_GO;
-}
-
 /* ---- which upload ---- */
 
 /* The path's token, or that of `Authorization: Bearer` (RFC 6750 section 2.1). */
@@ -98,6 +92,11 @@ static void look_up(struct job *job)
 	else if (f->rc != ERR_NOTFOUND)
 		log_warn("event=fetch_failed call=lookup error=\"%s\"", e.why);
 	request_wake(f->req);
+}
+
+static bool alive(const struct media *m, int64_t now_s)
+{
+	return m->upload->finished && now_s < m->upload->expires_s;
 }
 
 /* ---- what is said of it ---- */
@@ -178,7 +177,7 @@ static enum http_next send_reply(struct fetch *f)
 	struct reply *r = f->reply;
 
 	f->reply = NULL;
-	return answer(f->req, r);
+	return request_reply(f->req, r);
 }
 
 static enum http_next send_in_blocks(struct fetch *f)
@@ -206,7 +205,9 @@ static enum http_next loaded(struct fetch *f)
 		return send_in_blocks(f);
 	}
 	if (f->rc != ERR_OK)
-		return answer(f->req, problem_of(f->rc));
+		return request_reply(f->req, problem_of(f->rc));
+	if (!alive(f->media, clock_now_s())) /* reading may have taken a while */
+		return request_reply(f->req, problem_not_found());
 	keep_for_reuse(f);
 	return send_reply(f);
 }
@@ -233,15 +234,28 @@ static enum http_next send_body(struct fetch *f)
 
 /* There is no modification date, so the conditions on one do not apply (sections 13.1.3, 13.1.4).
  */
+static bool any_line_has(struct fetch *f, const char *field, const char *etag,
+			 enum etag_compare how, bool *there)
+{
+	const char *v;
+	size_t n;
+
+	*there = false;
+	for (unsigned i = 0; (v = request_header_line(f->req, field, i, &n)) != NULL; i++) {
+		*there = true;
+		if (etag_list_has(v, n, etag, how))
+			return true;
+	}
+	return false;
+}
+
 static int condition(struct fetch *f, const char *etag)
 {
-	size_t n;
-	const char *v = request_header(f->req, "If-Match", &n, NULL);
+	bool there;
 
-	if (v != NULL && !etag_list_has(v, n, etag, ETAG_STRONG))
+	if (!any_line_has(f, "If-Match", etag, ETAG_STRONG, &there) && there)
 		return 412;
-	v = request_header(f->req, "If-None-Match", &n, NULL);
-	return v != NULL && etag_list_has(v, n, etag, ETAG_WEAK) ? 304 : 200;
+	return any_line_has(f, "If-None-Match", etag, ETAG_WEAK, &there) ? 304 : 200;
 }
 
 static bool if_range_holds(struct fetch *f, const char *etag)
@@ -261,14 +275,14 @@ static enum http_next send_status(struct fetch *f, int status)
 	add_headers(f, r);
 	r->kind = REPLY_STREAM; /* its size is told, its bytes are not sent */
 	r->size = f->media->upload->offset;
-	return answer(f->req, r);
+	return request_reply(f->req, r);
 }
 
 static enum http_next refuse_condition(struct fetch *f)
 {
 	struct reply *r = problem_reply(412, NULL, NULL);
 
-	return answer(f->req, r);
+	return request_reply(f->req, r);
 }
 
 static enum http_next refuse_range(struct fetch *f)
@@ -277,7 +291,7 @@ static enum http_next refuse_range(struct fetch *f)
 
 	if (r != NULL)
 		reply_headerf(r, "Content-Range", "bytes */%" PRIu64, f->media->upload->offset);
-	return answer(f->req, r);
+	return request_reply(f->req, r);
 }
 
 static enum http_next send_whole(struct fetch *f)
@@ -365,16 +379,12 @@ static struct reply *ready_reply(struct request *req, const struct media *m, int
 {
 	const struct upload *u = m->upload;
 
-	if (u->extent_count == 0 || request_method(req) != HTTP_GET || conditional(req))
+	if (u->extent_count == 0 || request_method(req) != HTTP_GET || conditional(req) ||
+	    !pages_have_room(request_server(req)))
 		return NULL;
 	return cache_reply(request_server(req)->cache,
 			   (struct cache_key){ u->extents[0].locator, u->extents[0].start },
 			   u->expires_s, now_s);
-}
-
-static bool alive(const struct media *m, int64_t now_s)
-{
-	return m->upload->finished && now_s < m->upload->expires_s;
 }
 
 static struct fetch *fetch_new(struct request *req, const struct upload_id *id, int64_t now_s)
@@ -401,16 +411,16 @@ static enum http_next start(struct request *req, enum token_type type)
 	struct fetch *f;
 
 	if (!verified(req, type, now, &id))
-		return answer(req, problem_not_found());
+		return request_reply(req, problem_not_found());
 	m = media_get(s->media, &id);
 	if (m != NULL && !alive(m, now)) {
 		media_unref(m);
-		return answer(req, problem_not_found());
+		return request_reply(req, problem_not_found());
 	}
 	r = m == NULL ? NULL : ready_reply(req, m, now);
 	if (r != NULL) {
 		media_unref(m);
-		return answer(req, r);
+		return request_reply(req, r);
 	}
 	f = fetch_new(req, &id, now);
 	if (f == NULL) {
@@ -420,7 +430,7 @@ static enum http_next start(struct request *req, enum token_type type)
 	f->media = m;
 	if (m != NULL)
 		return decide(f);
-	f->epoch = media_epoch(s->media);
+	f->epoch = media_epoch(s->media, &id);
 	f->step = LOOKED_UP;
 	hand_to_reader(f, look_up);
 	return HTTP_WAIT;
@@ -429,11 +439,12 @@ static enum http_next start(struct request *req, enum token_type type)
 static enum http_next looked_up(struct fetch *f)
 {
 	if (f->rc != ERR_OK)
-		return answer(f->req, problem_of(f->rc));
+		return request_reply(f->req, problem_of(f->rc));
 	if (f->media == NULL)
 		return HTTP_CUT;
+	f->now_s = clock_now_s();
 	if (!alive(f->media, f->now_s))
-		return answer(f->req, problem_not_found());
+		return request_reply(f->req, problem_not_found());
 	return decide(f);
 }
 

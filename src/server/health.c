@@ -20,8 +20,7 @@ static enum http_next plain(struct request *req, const char *type, char *text, s
 		reply_header(r, "Content-Type", type);
 		reply_header(r, "Cache-Control", "no-store");
 	}
-	request_reply(req, r);
-	return HTTP_GO;
+	return request_reply(req, r);
 }
 
 static enum http_next healthz(struct request *req)
@@ -33,8 +32,7 @@ static enum http_next readyz(struct request *req)
 {
 	if (atomic_load(&request_server(req)->ready))
 		return plain(req, "text/plain", strdup("ok\n"), 3);
-	request_reply(req, problem_reply(503, NULL, "Not ready."));
-	return HTTP_GO;
+	return request_reply(req, problem_reply(503, NULL, "Not ready."));
 }
 
 static void print_gauges(FILE *f, struct server *s)

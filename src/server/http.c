@@ -66,7 +66,8 @@ struct loop {
 	int wake_fd;
 	pthread_t thread;
 	bool running;
-	struct conn *conns; /* loop thread only */
+	struct conn *conns; /* loop thread only, like closed */
+	size_t closed;      /* connections that have ended */
 	atomic_size_t conn_count;
 	atomic_size_t waiting; /* suspended requests */
 	unsigned quiet_turns;  /* without any, while cutting */
@@ -156,7 +157,7 @@ const char *request_query(const struct request *r)
 struct header_search {
 	const char *name, *value;
 	size_t name_len, len;
-	unsigned found;
+	unsigned nth, found;
 };
 
 static enum MHD_Result match_header(void *cls, enum MHD_ValueKind kind, const char *name,
@@ -166,7 +167,7 @@ static enum MHD_Result match_header(void *cls, enum MHD_ValueKind kind, const ch
 
 	(void)kind;
 	if (name_len == s->name_len && strncasecmp(name, s->name, name_len) == 0) {
-		if (s->found++ == 0) {
+		if (s->found++ == s->nth) {
 			s->value = value;
 			s->len = len;
 		}
@@ -174,23 +175,38 @@ static enum MHD_Result match_header(void *cls, enum MHD_ValueKind kind, const ch
 	return MHD_YES;
 }
 
+static const char *search(const struct request *r, struct header_search *s, size_t *len)
+{
+	s->name_len = strlen(s->name);
+	(void)MHD_get_connection_values_n(r->mc, MHD_HEADER_KIND, match_header, s);
+	if (s->found <= s->nth)
+		return NULL;
+	while (s->len > 0 && strchr(" \t", s->value[s->len - 1]) != NULL)
+		s->len--;
+	while (s->len > 0 && strchr(" \t", s->value[0]) != NULL) {
+		s->value++;
+		s->len--;
+	}
+	*len = s->len;
+	return s->value == NULL ? "" : s->value;
+}
+
 const char *request_header(const struct request *r, const char *name, size_t *len, bool *twice)
 {
-	struct header_search s = { .name = name, .name_len = strlen(name) };
+	struct header_search s = { .name = name };
+	const char *value = search(r, &s, len);
 
-	(void)MHD_get_connection_values_n(r->mc, MHD_HEADER_KIND, match_header, &s);
 	if (twice != NULL)
 		*twice = s.found > 1;
-	if (s.found == 0)
-		return NULL;
-	while (s.len > 0 && strchr(" \t", s.value[s.len - 1]) != NULL)
-		s.len--;
-	while (s.len > 0 && strchr(" \t", s.value[0]) != NULL) {
-		s.value++;
-		s.len--;
-	}
-	*len = s.len;
-	return s.value == NULL ? "" : s.value;
+	return value;
+}
+
+const char *request_header_line(const struct request *r, const char *name, unsigned nth,
+				size_t *len)
+{
+	struct header_search s = { .name = name, .nth = nth };
+
+	return search(r, &s, len);
 }
 
 uint64_t request_body_length(const struct request *r)
@@ -208,10 +224,11 @@ void request_set_ctx(struct request *r, void *ctx)
 	r->ctx = ctx;
 }
 
-void request_reply(struct request *r, struct reply *reply)
+enum http_next request_reply(struct request *r, struct reply *reply)
 {
 	assert(r->reply == NULL);
 	r->reply = reply;
+	return reply == NULL ? HTTP_CUT : HTTP_GO;
 }
 
 static void kick(struct loop *l)
@@ -320,7 +337,6 @@ static struct MHD_Response *native_of(struct reply *reply)
 	m = native_make(reply);
 	if (m == NULL)
 		return NULL;
-	reply->native_free = native_free;
 	if (atomic_compare_exchange_strong(&reply->native, &none, m))
 		return m;
 	MHD_destroy_response(m);
@@ -373,14 +389,17 @@ static bool expects_continue(struct request *r)
 	return v != NULL && n == 12 && strncasecmp(v, "100-continue", n) == 0 && r->http11;
 }
 
-/* For an answer that does not take the library's way. */
-static void add_cors(struct request *r)
+/* The answer of a request on which the library would not send it: by hand, and to a client that may
+ * still be sending. */
+static bool answer_by_hand(struct request *r)
 {
 	struct cors_field cors[CORS_FIELDS];
 	size_t n = names_origin(r) ? cors_fields(request_server(r), cors) : 0;
 
-	for (size_t i = 0; i < n; i++)
-		reply_header(r->reply, cors[i].name, cors[i].value);
+	set_timeout(r, LINGER_SECONDS);
+	return linger_start(&r->linger, r->reply, r->method == HTTP_HEAD, cors, n,
+			    MHD_get_reason_phrase_for((unsigned)r->reply->status), fd_of(r),
+			    tls_of(r), clock_mono_ms());
 }
 
 /* An answer is there before the body is. Closing on a client that is still sending would cost it
@@ -399,19 +418,14 @@ static enum MHD_Result answer_early(struct request *r, bool body_begun)
 		return MHD_YES;
 	}
 	move(r, LINGERING);
-	add_cors(r);
-	if (!linger_start(&r->linger, r->reply, r->method == HTTP_HEAD,
-			  MHD_get_reason_phrase_for((unsigned)r->reply->status), fd_of(r),
-			  tls_of(r), clock_mono_ms()))
-		return MHD_NO;
-	set_timeout(r, LINGER_SECONDS);
-	return MHD_YES;
+	return answer_by_hand(r) ? MHD_YES : MHD_NO;
 }
 
 static enum MHD_Result refuse(struct request *r, int status, const char *detail)
 {
-	request_reply(r, problem_reply(status, NULL, detail));
-	return r->reply == NULL ? MHD_NO : answer_early(r, false);
+	return request_reply(r, problem_reply(status, NULL, detail)) == HTTP_GO
+		       ? answer_early(r, false)
+		       : MHD_NO;
 }
 
 /* ---- a request's way ---- */
@@ -459,8 +473,7 @@ static enum MHD_Result refuse_method(struct request *r)
 	route_allow(allow, r->route.allow);
 	if (reply != NULL)
 		reply_header(reply, "Allow", allow);
-	request_reply(r, reply);
-	return reply == NULL ? MHD_NO : answer_early(r, false);
+	return request_reply(r, reply) == HTTP_GO ? answer_early(r, false) : MHD_NO;
 }
 
 static enum MHD_Result first_look(struct request *r, const char *method, const char *version)
@@ -474,10 +487,10 @@ static enum MHD_Result first_look(struct request *r, const char *method, const c
 	r->body_length = HTTP_LENGTH_UNKNOWN;
 	status = head_status(r, version);
 	if (status != 0) {
-		request_reply(r, problem_reply(status, NULL, NULL));
 		/* queued in the first call: MHD closes, and nothing behind it is taken for a
 		 * request */
-		return r->reply == NULL ? MHD_NO : queue(r);
+		return request_reply(r, problem_reply(status, NULL, NULL)) == HTTP_GO ? queue(r)
+										      : MHD_NO;
 	}
 	r->body_length = body_length(r);
 	if (request_header(r, "Expect", &n, NULL) != NULL && r->http11 && !expects_continue(r))
@@ -504,8 +517,11 @@ static bool end_is_near(struct request *r)
 
 static enum MHD_Result at_head(struct request *r)
 {
-	enum http_next next = r->handler->head != NULL ? r->handler->head(r) : HTTP_GO;
+	enum http_next next;
 
+	if (r->body_length != 0 && r->handler->body == NULL)
+		return refuse(r, 400, "This request takes no body.");
+	next = r->handler->head(r);
 	if (next == HTTP_WAIT)
 		return MHD_YES;
 	if (next == HTTP_CUT)
@@ -516,8 +532,6 @@ static enum MHD_Result at_head(struct request *r)
 		move(r, AT_DONE);
 		return MHD_YES;
 	}
-	if (r->handler->body == NULL)
-		return refuse(r, 400, "This request takes no body.");
 	move(r, AT_BODY);
 	/* B5: an end that came with the head; the body may be here already, so time tells */
 	if (end_is_near(r))
@@ -641,9 +655,7 @@ static void answer_late(struct request *r)
 	if (!r->done_waited || r->reply != NULL || r->handler->done(r) != HTTP_GO ||
 	    r->reply == NULL || r->reply->kind != REPLY_TEXT)
 		return;
-	(void)linger_start(&r->linger, r->reply, false,
-			   MHD_get_reason_phrase_for((unsigned)r->reply->status), fd_of(r),
-			   tls_of(r), clock_mono_ms());
+	(void)answer_by_hand(r);
 }
 
 static void on_completed(void *cls, struct MHD_Connection *mc, void **req,
@@ -666,7 +678,8 @@ static void on_completed(void *cls, struct MHD_Connection *mc, void **req,
 		r->handler->gone(r);
 	if (r->reply != NULL) {
 		metric_status(r->reply->status);
-		if (how == MHD_REQUEST_TERMINATED_COMPLETED_OK && r->method != HTTP_HEAD)
+		if (how == MHD_REQUEST_TERMINATED_COMPLETED_OK && r->method != HTTP_HEAD &&
+		    r->reply->status != 304)
 			metric_add(METRIC_BYTES_SENT, r->reply->size);
 	} else if (r->counted) {
 		metric_add(METRIC_REQUESTS_CUT, 1);
@@ -698,23 +711,36 @@ static void on_connection(void *cls, struct MHD_Connection *mc, void **socket_co
 			      MHD_get_connection_info(mc, MHD_CONNECTION_INFO_CLIENT_ADDRESS)
 				      ->client_addr);
 	atomic_fetch_sub(&l->conn_count, 1);
+	l->closed++;
 	if (c != NULL)
 		DL_DELETE(l->conns, c);
 	free(c);
 	*socket_context = NULL;
 }
 
+/* Without its arguments: there may be a token among them. */
 static void on_library_log(void *cls, const char *fmt, va_list ap)
 {
-	char text[200];
-
 	(void)cls;
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
-	text[strcspn(text, "\r\n")] = '\0';
-	log_debug("event=transport text=\"%s\"", text);
+	(void)ap;
+	log_debug("event=transport text=\"%.*s\"", (int)strcspn(fmt, "\r\n"), fmt);
 }
 
 /* ---- loops ---- */
+
+/* MHD has closed the socket if it does not take the connection, and may have told of the end or
+ * not. */
+static void hand_to_library(struct loop *l, const struct arrival *a)
+{
+	const size_t closed = l->closed;
+
+	if (MHD_add_connection(l->sides[a->pool].daemon, a->fd, (const struct sockaddr *)&a->sa,
+			       a->sa_len) == MHD_YES ||
+	    l->closed != closed)
+		return;
+	acceptor_left(l->http->acceptor, (const struct sockaddr *)&a->sa);
+	atomic_fetch_sub(&l->conn_count, 1);
+}
 
 static void adopt(struct loop *l)
 {
@@ -726,12 +752,7 @@ static void adopt(struct loop *l)
 	pthread_mutex_unlock(&l->lock);
 	for (; a != NULL; a = next) {
 		next = a->next;
-		/* on failure MHD has closed the socket */
-		if (MHD_add_connection(l->sides[a->pool].daemon, a->fd, (struct sockaddr *)&a->sa,
-				       a->sa_len) != MHD_YES) {
-			acceptor_left(l->http->acceptor, (struct sockaddr *)&a->sa);
-			atomic_fetch_sub(&l->conn_count, 1);
-		}
+		hand_to_library(l, a);
 		free(a);
 	}
 }
@@ -756,10 +777,11 @@ static int turn_timeout(struct loop *l, bool due[static POOLS])
 	for (int i = 0; i < POOLS; i++) {
 		due[i] = false;
 		if (l->sides[i].daemon == NULL ||
-		    MHD_get_timeout(l->sides[i].daemon, &t) != MHD_YES || t >= (unsigned)ms)
+		    MHD_get_timeout(l->sides[i].daemon, &t) != MHD_YES)
 			continue;
 		due[i] = t == 0;
-		ms = (int)t;
+		if (t < (unsigned)ms)
+			ms = (int)t;
 	}
 	return ms;
 }
@@ -877,7 +899,7 @@ static bool start_loop(struct http *h, struct loop *l, const struct settings *se
 	if (l->wake_fd < 0 || !start_daemon(l, SMALL, POOL_SMALL, set, -1) ||
 	    !start_daemon(l, LARGE, POOL_LARGE, set, -1) ||
 	    (tls && !start_daemon(l, TLS, POOL_LARGE, set, -1)) ||
-	    (admin_fd >= 0 && !start_daemon(l, OPERATOR, POOL_SMALL, set, admin_fd)))
+	    (admin_fd >= 0 && !start_daemon(l, OPERATOR, POOL_SMALL, set, dup(admin_fd))))
 		return false;
 	l->running = pthread_create(&l->thread, NULL, loop_main, l) == 0;
 	if (l->running)
@@ -921,6 +943,7 @@ enum err_code http_start(struct http **out, struct server *server, const struct 
 	if (h == NULL)
 		return err_set(e, ERR_NOMEM, "transport");
 	h->server = server;
+	reply_native_free = native_free;
 	h->admin_fd = admin_fd;
 	h->loop_count =
 		settings->http_loops != 0 ? settings->http_loops : (size_t)(cores > 0 ? cores : 1);
@@ -967,6 +990,16 @@ static void enter_phase(struct http *h, int phase)
 			kick(&h->loops[i]);
 }
 
+/* What is still connected ends here, while those who hear of it are still there. */
+static void stop_daemons(struct loop *l)
+{
+	for (int k = 0; k < POOLS; k++) {
+		if (l->sides[k].daemon != NULL)
+			MHD_stop_daemon(l->sides[k].daemon);
+		l->sides[k].daemon = NULL;
+	}
+}
+
 void http_stop(struct http *h, int64_t grace_ms, const volatile int *hurry)
 {
 	const int64_t until = clock_mono_ms() + grace_ms;
@@ -980,6 +1013,8 @@ void http_stop(struct http *h, int64_t grace_ms, const volatile int *hurry)
 	for (size_t i = 0; i < h->loop_count; i++)
 		if (h->loops[i].running)
 			(void)pthread_join(h->loops[i].thread, NULL);
+	for (size_t i = 0; i < h->loop_count; i++)
+		stop_daemons(&h->loops[i]);
 }
 
 static void drop_arrivals(struct loop *l)
@@ -1002,9 +1037,6 @@ void http_free(struct http *h)
 
 		if (l->http == NULL)
 			continue; /* never started */
-		for (int k = 0; k < POOLS; k++)
-			if (l->sides[k].daemon != NULL)
-				MHD_stop_daemon(l->sides[k].daemon);
 		drop_arrivals(l);
 		if (l->wake_fd >= 0)
 			(void)close(l->wake_fd);

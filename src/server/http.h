@@ -42,7 +42,7 @@ enum http_next {
 
 /* What a route does with a request. Any function may be NULL, and each may answer. */
 struct handler {
-	/* The head is there, the body not yet (nor 100 Continue). */
+	/* The head is there, the body not yet (nor 100 Continue). Needed without `done`. */
 	enum http_next (*head)(struct request *r);
 	/* Body bytes; *n is how many there are, and is set to how many were left (only with
 	 * HTTP_WAIT may that be more than 0). Without it a request with a body is refused. */
@@ -83,14 +83,19 @@ const char *request_query(const struct request *r);
  * NULL) says whether there were several. */
 const char *request_header(const struct request *r, const char *name, size_t *len, bool *twice);
 
+/* The same of line number `nth` (from 0) of a list field that may stand on several. */
+const char *request_header_line(const struct request *r, const char *name, unsigned nth,
+				size_t *len);
+
 /* Bytes of body announced; 0 without a body, HTTP_LENGTH_UNKNOWN when chunked. */
 uint64_t request_body_length(const struct request *r);
 
 void *request_ctx(const struct request *r);
 void request_set_ctx(struct request *r, void *ctx);
 
-/* Answers: takes the caller's reference. NULL (no memory) cuts the connection. Once only. */
-void request_reply(struct request *r, struct reply *reply);
+/* Answers: takes the caller's reference. What it returns is what the handler returns: HTTP_GO, or
+ * HTTP_CUT for NULL (no memory). Once only. */
+enum http_next request_reply(struct request *r, struct reply *reply);
 
 /* Stops the request until request_wake(). Loop only; call it before the work is handed over, so
  * that the wake cannot come first. */

@@ -12,7 +12,7 @@
 #include "server/server.h"
 
 #define BATCH 64
-#define SWEEP_MAX 10000 /* in one go; the rest is due next second */
+#define SWEEP_MAX 512 /* in one go; then the disk is looked at again, and whether to stop */
 
 struct keeper {
 	struct server *server;
@@ -30,6 +30,25 @@ static void ask_disk(struct server *s)
 		atomic_store(&s->disk_free, (uint64_t)v.f_bavail * v.f_frsize);
 }
 
+/* One that cannot be dropped must not keep the others: the sweep goes on behind it, until a batch
+ * gets nowhere. */
+static enum err_code drop_batch(struct server *server, const struct upload_id *ids, size_t n,
+				uint64_t *dropped, struct err *e)
+{
+	const uint64_t before = *dropped;
+	enum err_code rc, failed = ERR_OK;
+
+	for (size_t i = 0; i < n; i++) {
+		rc = store_drop(server->store, &ids[i], e);
+		media_forget(server->media, &ids[i]);
+		if (rc == ERR_OK || rc == ERR_NOTFOUND) /* deleted meanwhile */
+			++*dropped;
+		else
+			failed = rc;
+	}
+	return *dropped == before ? failed : ERR_OK;
+}
+
 enum err_code keeper_sweep(struct server *server, int64_t now, uint64_t max, uint64_t *dropped,
 			   struct err *e)
 {
@@ -40,21 +59,16 @@ enum err_code keeper_sweep(struct server *server, int64_t now, uint64_t max, uin
 	*dropped = 0;
 	while (rc == ERR_OK && n == BATCH && *dropped < max) {
 		rc = store_due(server->store, now, ids, BATCH, &n, e);
-		for (size_t i = 0; rc == ERR_OK && i < n; i++) {
-			rc = store_drop(server->store, &ids[i], e);
-			media_forget(server->media, &ids[i]);
-			if (rc == ERR_OK)
-				++*dropped;
-			else if (rc == ERR_NOTFOUND)
-				rc = ERR_OK; /* deleted meanwhile */
-		}
+		if (rc == ERR_OK)
+			rc = drop_batch(server, ids, n, dropped, e);
 	}
 	metric_add(METRIC_SWEEPS, 1);
 	metric_add(METRIC_EXPIRED, *dropped);
 	return rc;
 }
 
-static void sweep(struct server *s, int64_t now)
+/* Whether it is done for now. */
+static bool sweep(struct server *s, int64_t now)
 {
 	uint64_t dropped = 0;
 	struct err e = { 0 };
@@ -63,6 +77,7 @@ static void sweep(struct server *s, int64_t now)
 		log_warn("event=sweep_failed error=\"%s\"", e.why);
 	if (dropped > 0)
 		log_info("event=sweep dropped=%llu", (unsigned long long)dropped);
+	return dropped < SWEEP_MAX;
 }
 
 static void *keeper_main(void *arg)
@@ -72,19 +87,21 @@ static void *keeper_main(void *arg)
 	int64_t swept_s = clock_now_s(), now;
 	struct timespec until;
 	uint64_t interval;
+	bool more = false; /* to be swept, right away */
 
 	pthread_mutex_lock(&k->lock);
 	while (!k->stopping) {
-		(void)clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec++;
+		(void)clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_sec += more ? 0 : 1;
 		(void)pthread_cond_timedwait(&k->stop_asked, &k->lock, &until);
 		pthread_mutex_unlock(&k->lock);
 		ask_disk(s);
 		now = clock_now_s();
 		interval = server_settings(s)->expiry_interval;
 		if (interval != 0 && now - swept_s >= (int64_t)interval) {
-			sweep(s, now);
-			swept_s = now;
+			more = !sweep(s, now);
+			if (!more)
+				swept_s = now;
 		}
 		pthread_mutex_lock(&k->lock);
 	}
@@ -95,13 +112,17 @@ static void *keeper_main(void *arg)
 enum err_code keeper_start(struct keeper **out, struct server *server, struct err *e)
 {
 	struct keeper *k = calloc(1, sizeof(*k));
+	pthread_condattr_t monotonic;
 
 	if (k == NULL)
 		return err_set(e, ERR_NOMEM, "keeper");
 	k->server = server;
 	ask_disk(server);
 	pthread_mutex_init(&k->lock, NULL);
-	pthread_cond_init(&k->stop_asked, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&k->stop_asked, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	if (pthread_create(&k->thread, NULL, keeper_main, k) != 0) {
 		free(k);
 		return err_set(e, ERR_NOMEM, "keeper thread");

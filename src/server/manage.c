@@ -29,12 +29,6 @@ static void drop(struct job *job)
 	request_wake(x->req);
 }
 
-static enum http_next answer(struct request *req, struct reply *r)
-{
-	request_reply(req, r);
-	return HTTP_GO;
-}
-
 static enum http_next start(struct request *req, enum token_type type)
 {
 	struct server *s = request_server(req);
@@ -44,7 +38,7 @@ static enum http_next start(struct request *req, enum token_type type)
 	const char *text = request_param(req, &n);
 
 	if (token_verify(&t, text, n, type, clock_now_s(), keys_find, server_keys(s)) != ERR_OK)
-		return answer(req, problem_not_found());
+		return request_reply(req, problem_not_found());
 	x = calloc(1, sizeof(*x));
 	if (x == NULL)
 		return HTTP_CUT;
@@ -59,7 +53,7 @@ static enum http_next start(struct request *req, enum token_type type)
 
 static enum http_next finish(struct request *req, const struct removal *x)
 {
-	return answer(req, x->rc == ERR_OK ? reply_new(204) : problem_of(x->rc));
+	return request_reply(req, x->rc == ERR_OK ? reply_new(204) : problem_of(x->rc));
 }
 
 static enum http_next head(struct request *req)

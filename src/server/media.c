@@ -7,7 +7,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
-#define SHARDS 8
+#define SHARDS 64
 
 struct entry {
 	struct upload_id id;
@@ -20,11 +20,11 @@ struct shard {
 	pthread_mutex_t lock;
 	struct entry *table, *lru;
 	uint64_t count;
+	uint64_t epoch; /* counts what was forgotten */
 };
 
 struct media_table {
 	uint64_t shard_capacity;
-	atomic_uint_fast64_t epoch; /* counts what was forgotten */
 	struct shard shards[SHARDS];
 };
 
@@ -112,7 +112,7 @@ struct media *media_put(struct media_table *t, struct upload *upload, uint64_t e
 	HASH_FIND(hh, s->table, &m->upload->id, sizeof(m->upload->id), x);
 	if (x != NULL)
 		evict(s, x);
-	if (atomic_load(&t->epoch) != epoch || (x = calloc(1, sizeof(*x))) == NULL)
+	if (s->epoch != epoch || (x = calloc(1, sizeof(*x))) == NULL)
 		goto out;
 	while (s->count >= t->shard_capacity)
 		evict(s, s->lru->prev);
@@ -126,9 +126,15 @@ out:
 	return m;
 }
 
-uint64_t media_epoch(struct media_table *t)
+uint64_t media_epoch(struct media_table *t, const struct upload_id *id)
 {
-	return atomic_load(&t->epoch);
+	struct shard *s = shard_of(t, id);
+	uint64_t epoch;
+
+	pthread_mutex_lock(&s->lock);
+	epoch = s->epoch;
+	pthread_mutex_unlock(&s->lock);
+	return epoch;
 }
 
 void media_forget(struct media_table *t, const struct upload_id *id)
@@ -137,7 +143,7 @@ void media_forget(struct media_table *t, const struct upload_id *id)
 	struct entry *x;
 
 	pthread_mutex_lock(&s->lock);
-	atomic_fetch_add(&t->epoch, 1);
+	s->epoch++;
 	HASH_FIND(hh, s->table, id, sizeof(*id), x);
 	if (x != NULL)
 		evict(s, x);

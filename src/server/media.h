@@ -31,7 +31,7 @@ struct media *media_put(struct media_table *t, struct upload *upload, uint64_t e
 
 /* To be read before a record is looked up in the store, so that a record deleted meanwhile is not
  * kept. */
-uint64_t media_epoch(struct media_table *t);
+uint64_t media_epoch(struct media_table *t, const struct upload_id *id);
 
 /* Forgets a record that has changed or gone. Call it after the store did. */
 void media_forget(struct media_table *t, const struct upload_id *id);

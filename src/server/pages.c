@@ -97,6 +97,32 @@ enum err_code page_load(struct server *s, const struct media *m, uint64_t offset
 	return ERR_OK;
 }
 
+/* A chunk that is mostly slack is not worth its place in the cache as it is. */
+static struct chunk *trimmed(struct chunk *c)
+{
+	struct chunk *copy;
+
+	if (c->len * 2 >= c->cap || (copy = chunk_new(c->len)) == NULL)
+		return chunk_ref(c);
+	memcpy(copy->data, c->data, c->len);
+	copy->len = c->len;
+	return copy;
+}
+
+void page_keep(struct server *s, const struct media *m, uint64_t offset, struct chunk *c)
+{
+	struct place p;
+
+	if (c->len == 0)
+		return;
+	p = place_of(m, offset);
+	if (p.start != offset || p.len != c->len)
+		return;
+	c = trimmed(c);
+	cache_put(s->cache, key_of(&p), c, false);
+	chunk_unref(c);
+}
+
 bool pages_have_room(const struct server *s)
 {
 	const struct settings *set = server_settings(s);

@@ -24,6 +24,9 @@ bool page_cached(struct server *s, const struct media *m, uint64_t offset, struc
 enum err_code page_load(struct server *s, const struct media *m, uint64_t offset, struct page *out,
 			struct err *e);
 
+/* Puts bytes that begin at `offset` of the content into the cache, if they are a whole page. */
+void page_keep(struct server *s, const struct media *m, uint64_t offset, struct chunk *c);
+
 /* Whether chunks in memory leave room for an answer to hold more of them. */
 bool pages_have_room(const struct server *s);
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+void (*reply_native_free)(void *native);
+
 struct reply *reply_new(int status)
 {
 	struct reply *r = calloc(1, sizeof(*r));
@@ -27,7 +29,7 @@ void reply_unref(struct reply *r)
 	if (r == NULL || atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	if (atomic_load(&r->native) != NULL)
-		r->native_free(atomic_load(&r->native));
+		reply_native_free(atomic_load(&r->native));
 	for (size_t i = 0; i < r->header_count; i++)
 		free(r->headers[i].value);
 	for (size_t i = 0; i < r->chunk_count; i++)

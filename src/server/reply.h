@@ -14,8 +14,9 @@
 #include "storage/chunk.h"
 
 #define REPLY_HEADERS_MAX 24
-/* More pieces than this, beside a large head, make libmicrohttpd abort or stall. */
-#define REPLY_PIECES_MAX 64
+/* MHD aborts when the list of pieces does not fit its pool (B3). So short a list is smaller than
+ * the head of the answer, which was made in the same place before. */
+#define REPLY_PIECES_MAX 24
 
 /* Answers of a reader. */
 #define REPLY_READ_WAIT 0   /* request_wait() was called; ask again after the wake */
@@ -46,8 +47,10 @@ struct reply {
 	void *read_ctx;
 
 	_Atomic(void *) native; /* http.c's form of it, made once */
-	void (*native_free)(void *native);
 };
+
+/* Frees what a reply has as `native`. Set once, before there are threads. */
+extern void (*reply_native_free)(void *native);
 
 /* One reference; NULL without memory. */
 struct reply *reply_new(int status);

@@ -221,6 +221,11 @@ static void close_all(struct running *r)
 	struct server *s = &r->server;
 	struct retired *old;
 
+	/* the socket's name goes while the store's lock keeps a successor from making its own */
+	if (r->admin_fd >= 0) {
+		(void)close(r->admin_fd);
+		(void)unlink(r->admin_path);
+	}
 	keeper_stop(r->keeper);
 	/* what broken-off requests left to do is done before its ground goes */
 	workers_free(s->readers);
@@ -231,10 +236,6 @@ static void close_all(struct running *r)
 	store_close(s->store);
 	for (size_t i = 0; i < r->listener_count; i++)
 		listen_close(&r->listeners[i]);
-	if (r->admin_fd >= 0) {
-		(void)close(r->admin_fd);
-		(void)unlink(r->admin_path);
-	}
 	tls_unload();
 	while ((old = r->retired) != NULL) {
 		r->retired = old->next;
@@ -353,6 +354,7 @@ static void stop(struct running *r, const sigset_t *signals)
 	log_info("event=stopping");
 	(void)sd_notify(0, "STOPPING=1");
 	atomic_store(&r->server.ready, false);
+	(void)signal(SIGHUP, SIG_IGN); /* too late to reload */
 	(void)sigaction(SIGTERM, &sa, NULL);
 	(void)sigaction(SIGINT, &sa, NULL);
 	(void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);

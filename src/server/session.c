@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "server/metrics.h"
+#include "server/pages.h"
 #include "server/piece.h"
 #include "server/server.h"
 
@@ -100,7 +101,10 @@ static void forget_kept(struct session *s)
 
 static void keep_or_free(struct session *s, struct piece *p)
 {
-	if (s->keep && (s->kept_count == KEEP_MAX || p->chunk->len != CHUNK_MAX))
+	/* what is kept is charged: not at the cost of those who need room to go on */
+	if (s->keep && (s->kept_count == KEEP_MAX || p->chunk->len != CHUNK_MAX ||
+			atomic_load(&s->server->upload_memory) >
+				server_settings(s->server)->upload_memory / 2))
 		forget_kept(s);
 	if (!s->keep) {
 		piece_free(p, s->server);
@@ -108,35 +112,6 @@ static void keep_or_free(struct session *s, struct piece *p)
 	}
 	s->kept_count++;
 	LL_PREPEND(s->kept, p);
-}
-
-/* A chunk that is mostly slack is not worth its place in the cache as it is. */
-static struct chunk *trimmed(struct chunk *c)
-{
-	struct chunk *copy;
-
-	if (c->len * 2 >= c->cap || (copy = chunk_new(c->len)) == NULL)
-		return chunk_ref(c);
-	memcpy(copy->data, c->data, c->len);
-	copy->len = c->len;
-	return copy;
-}
-
-/* The first recipient is to find the bytes in memory. */
-static void to_cache(struct session *s, const struct media *m, struct piece *p)
-{
-	const struct extent *x;
-	struct chunk *c;
-	uint64_t at;
-
-	if (p == NULL || p->chunk->len == 0)
-		return;
-	x = media_locate(m, p->offset, &at);
-	if (at != p->offset || x->start + x->length < at + p->chunk->len)
-		return;
-	c = trimmed(p->chunk);
-	cache_put(s->server->cache, (struct cache_key){ x->locator, at }, c, false);
-	chunk_unref(c);
 }
 
 static void publish(struct session *s, struct piece *tail, uint64_t epoch)
@@ -152,18 +127,19 @@ static void publish(struct session *s, struct piece *tail, uint64_t epoch)
 	m = media_put(s->server->media, copy, epoch);
 	if (m == NULL)
 		return;
+	/* the first recipient is to find the bytes in memory */
 	if (s->keep) {
 		LL_FOREACH (s->kept, p)
-			to_cache(s, m, p);
-		if (tail != NULL && tail->offset % CHUNK_MAX == 0)
-			to_cache(s, m, tail);
+			page_keep(s->server, m, p->offset, p->chunk);
+		if (tail != NULL)
+			page_keep(s->server, m, tail->offset, tail->chunk);
 	}
 	media_unref(m);
 }
 
 static enum err_code finish(struct session *s, struct piece *tail, struct err *e)
 {
-	const uint64_t epoch = media_epoch(s->server->media);
+	const uint64_t epoch = media_epoch(s->server->media, &s->rec.id);
 	struct digest d;
 	struct commit c = { .digest = &d, .expires_s = s->rec.expires_s };
 	enum err_code rc = room_on_disk(s, e);
@@ -474,9 +450,14 @@ enum session_state session_finish(struct session *s)
 	return state;
 }
 
-enum err_code session_error(const struct session *s)
+enum err_code session_error(struct session *s)
 {
-	return s->error;
+	enum err_code code;
+
+	pthread_mutex_lock(&s->lock);
+	code = s->error;
+	pthread_mutex_unlock(&s->lock);
+	return code;
 }
 
 const struct upload *session_upload(const struct session *s)

@@ -36,7 +36,7 @@ enum session_state session_take(struct session *s, const uint8_t *data, size_t *
  * SESSION_FAILED. */
 enum session_state session_finish(struct session *s);
 
-enum err_code session_error(const struct session *s);
+enum err_code session_error(struct session *s);
 
 /* The record of a finished upload; borrowed. */
 const struct upload *session_upload(const struct session *s);

@@ -57,14 +57,17 @@ const struct setting settings_table[] = {
 
 	{ "http.loops", SETTING_COUNT, AT(http_loops), "0", 0, 256,
 	  .help = "Threads that serve connections. 0: one a core." },
-	{ "http.header_max", SETTING_SIZE, AT(http_header_max), "8kb", 2 * KB, 16 * KB,
+	{ "http.header_max", SETTING_SIZE, AT(http_header_max), "8kb", 2 * KB, 8 * KB,
 	  .help = "The longest head of a request; a longer one is answered with 431." },
 	{ "http.timeout", SETTING_SECONDS, AT(http_timeout), "60s", 1, HOUR,
 	  .help = "A connection without any progress for this long is closed." },
 	{ "http.connections", SETTING_COUNT, AT(http_connections), "16384", 1, 1000000,
 	  .help = "Connections at once, in all." },
-	{ "http.connections_per_address", SETTING_COUNT, AT(http_connections_per_address), "4096",
-	  0, 1000000, .help = "Connections at once from one client address. 0: no limit." },
+	{ "http.connections_per_address", SETTING_COUNT, AT(http_connections_per_address), "0", 0,
+	  1000000,
+	  .help = "Connections at once from one client address. 0: no limit, as behind a proxy, "
+		  "where "
+		  "all have one address." },
 	{ "http.stop_grace", SETTING_SECONDS, AT(http_stop_grace), "30s", 0, HOUR, .live = true,
 	  .help = "How long a stopping server waits for what still runs." },
 	{ "http.cors_origin", SETTING_STRING, AT(http_cors_origin), "*", .live = true,

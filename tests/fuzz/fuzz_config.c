@@ -35,7 +35,7 @@ static void within(uint64_t v, uint64_t min, uint64_t max)
 static void check_numbers(const struct settings *s)
 {
 	within(s->http_loops, 0, 256);
-	within(s->http_header_max, 2 * KB, 16 * KB);
+	within(s->http_header_max, 2 * KB, 8 * KB);
 	within(s->http_timeout, 1, 3600);
 	within(s->http_connections, 1, 1000000);
 	within(s->http_connections_per_address, 0, 1000000);

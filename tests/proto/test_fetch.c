@@ -1095,6 +1095,31 @@ static void what_was_just_uploaded_is_fetched_from_memory(void **state)
 
 #define ORIGIN "Origin: https://app.example\r\n"
 
+static void a_body_on_a_hot_fetch_is_refused_and_harms_no_other(void **state)
+{
+	struct fixture *f = *state;
+	char target[80];
+	const char *at;
+	struct answer a;
+	int count = 0;
+
+	ask("GET", &f->small, "", &a); /* its answer is now kept for others */
+	answer_free(&a);
+	(void)snprintf(target, sizeof(target), "/v1/media/%s", f->small.p.token);
+	for (int i = 0; i < 5; i++) {
+		http_request(f->server.port, "GET", target,
+			     ORIGIN "Transfer-Encoding: chunked\r\n\r\n0\r\n", NULL, 0, &a);
+		assert_int_equal(a.status, 400);
+		answer_free(&a);
+	}
+	ask("GET", &f->small, ORIGIN, &a);
+	assert_int_equal(a.status, 200);
+	for (at = a.head; (at = strstr(at, "Access-Control-Allow-Origin")) != NULL; at++)
+		count++;
+	assert_int_equal(count, 1);
+	answer_free(&a);
+}
+
 static void a_page_of_any_origin_may_fetch(void **state)
 {
 	struct fixture *f = *state;
@@ -1249,6 +1274,7 @@ int main(void)
 		cmocka_unit_test(what_was_just_uploaded_is_fetched_from_memory),
 		cmocka_unit_test(after_a_restart_the_bytes_are_right),
 		cmocka_unit_test(many_fetch_the_same_at_once),
+		cmocka_unit_test(a_body_on_a_hot_fetch_is_refused_and_harms_no_other),
 		cmocka_unit_test(a_page_of_any_origin_may_fetch),
 		cmocka_unit_test(every_kind_of_answer_may_be_read_by_a_page),
 		cmocka_unit_test(a_preflight_is_told_what_it_may_do),

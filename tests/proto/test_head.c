@@ -642,9 +642,9 @@ static void a_client_that_asks_first_is_refused_without_100(void **state)
 static void a_body_where_none_belongs_is_not_taken_for_a_request(void **state)
 {
 	static const struct taken cases[] = {
-		{ "GET", GET("Host: t\r\nContent-Length: 5\r\n\r\nhello"), 200, 200 },
+		{ "GET", GET("Host: t\r\nContent-Length: 5\r\n\r\nhello"), 400, 200 },
 		{ "404",
-		  RAW("GET /v1/media/x HTTP/1.1\r\nHost: t\r\nContent-Length: "
+		  RAW("GET /v2/media/x HTTP/1.1\r\nHost: t\r\nContent-Length: "
 		      "5\r\n\r\nhello" SMUGGLED),
 		  404, 200 },
 		{ "405",

@@ -291,6 +291,62 @@ static void b3_many_pieces_beside_a_large_head_do_not_abort(void **state)
 	server_remove(&s);
 }
 
+/* What else takes of the pool that the list of pieces must fit into: each field, each cookie. */
+static void fields_and_cookies(char *out, size_t fields, size_t cookies, size_t filler)
+{
+	char *p = out;
+
+	for (size_t i = 0; i < fields; i++)
+		p += sprintf(p, "A%zu: b\r\n", i);
+	if (cookies > 0)
+		p += sprintf(p, "Cookie: ");
+	for (size_t i = 0; i < cookies; i++)
+		p += sprintf(p, "%sa", i > 0 ? ";" : "");
+	if (cookies > 0)
+		p += sprintf(p, "\r\n");
+	(void)sprintf(p, "X-F: %0*d\r\n", (int)filler, 0);
+}
+
+static void b3_many_fields_and_cookies_do_not_abort(void **state)
+{
+	static const struct test_server_options o = { .config = MEMORY };
+	static const size_t fields[] = { 20, 60, 80, 94 }, cookies[] = { 0, 50, 90, 400, 800 };
+	struct test_server s;
+	uint8_t *blob = malloc(MB);
+	char token[64], text[16384], target[80];
+	struct answer a;
+	int answered = 0;
+
+	(void)state;
+	assert_non_null(blob);
+	fill_random(blob, MB, 3);
+	server_start(&s, &o);
+	assert_int_equal(http_put(s.port, "", blob, MB, token), 201);
+	(void)snprintf(target, sizeof(target), "/v1/media/%s", token);
+	for (size_t f = 0; f < 4; f++)
+		for (size_t k = 0; k < 5; k++)
+			for (size_t n = 1; n < 7600; n += 61) {
+				/* 23 pieces of a byte each, and the text around them */
+				char *p = text + sprintf(text, "Range: bytes=0-0");
+
+				for (int i = 1; i < 11; i++)
+					p += sprintf(p, ",%d-%d", i * 7, i * 7);
+				p += sprintf(p, "\r\n");
+				fields_and_cookies(p, fields[f], cookies[k], n);
+				http_get(s.port, target, text, &a);
+				if (a.status == 206)
+					answered++;
+				else
+					assert_true(a.status == 431 || a.status == 0);
+				assert_true(a.status == 0 || a.whole);
+				answer_free(&a);
+			}
+	assert_true(answered > 100);
+	assert_true(server_alive(&s));
+	free(blob);
+	server_remove(&s);
+}
+
 static void b4_many_pieces_are_sent_to_the_last(void **state)
 {
 	static const struct test_server_options o = { .config = MEMORY };
@@ -686,6 +742,7 @@ int main(void)
 		cmocka_unit_test(b1_128_busy_connections_are_not_stalled),
 		cmocka_unit_test(b2_stopping_under_load_never_aborts),
 		cmocka_unit_test(b3_many_pieces_beside_a_large_head_do_not_abort),
+		cmocka_unit_test(b3_many_fields_and_cookies_do_not_abort),
 		cmocka_unit_test(b4_many_pieces_are_sent_to_the_last),
 		cmocka_unit_test(b5_an_end_together_with_the_last_data_is_seen_at_once),
 		cmocka_unit_test(b5_a_client_that_half_closes_after_its_request_is_answered),

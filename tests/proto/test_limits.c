@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -527,6 +528,59 @@ static void clients_that_vanish_leave_nothing(void **state)
 	assert_well(s);
 }
 
+/* ---- many clients ---- */
+
+static void thousands_of_connections_are_served_at_once(void **state)
+{
+	enum { COUNT = 2500 }; /* more than the library allows by itself */
+	struct test_server *s = *state;
+	static struct client *c[COUNT];
+	struct rlimit r;
+	struct answer a;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &r), 0);
+	if (r.rlim_max < COUNT + 100)
+		skip();
+	r.rlim_cur = r.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &r), 0);
+	for (int i = 0; i < COUNT; i++) {
+		c[i] = client_open(s->port);
+		assert_true(client_sendf(c[i], "GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n"));
+		client_answer(c[i], false, &a, NULL);
+		assert_int_equal(a.status, 200);
+		answer_free(&a);
+	}
+	assert_in_range(server_metric(s, "restante_connections"), COUNT, COUNT + 1);
+	for (int i = 0; i < COUNT; i++)
+		client_close(c[i]);
+	assert_well(s);
+}
+
+static void what_is_held_by_slow_readers_is_bounded(void **state)
+{
+	enum { COUNT = 60 };
+	static struct client *c[COUNT];
+	struct test_server *s = *state;
+	const int tiny = 4096;
+	char token[52];
+	uint64_t most;
+
+	fill_random(bytes, 3 * MB, 9);
+	for (int i = 0; i < COUNT; i++) {
+		bytes[0] = (uint8_t)i; /* another blob each time: the cache keeps none for long */
+		assert_int_equal(http_put(s->port, "", bytes, 3 * MB, token), 201);
+		c[i] = client_open(s->port);
+		(void)setsockopt(c[i]->fd, SOL_SOCKET, SO_RCVBUF, &tiny, sizeof(tiny));
+		(void)client_sendf(c[i], "GET /v1/media/%s HTTP/1.1\r\nHost: t\r\n\r\n", token);
+		assert_true(client_peek(c[i], 5000) > 0);
+	}
+	/* the cache, and what answers may hold beside it (fetch.memory + upload.memory) */
+	most = server_metric(s, "restante_chunk_memory_bytes");
+	assert_in_range(most, 1, (8 + 64 + 64 + 8) * (uint64_t)MB);
+	for (int i = 0; i < COUNT; i++)
+		client_close(c[i]);
+}
+
 /* ---- slow clients ---- */
 
 static void one_byte_at_a_time_is_served(void **state)
@@ -787,6 +841,8 @@ int main(void)
 	const struct CMUnitTest plain[] = {
 		cmocka_unit_test(stalled_uploads_cost_little),
 		cmocka_unit_test(clients_that_vanish_leave_nothing),
+		cmocka_unit_test(thousands_of_connections_are_served_at_once),
+		cmocka_unit_test(what_is_held_by_slow_readers_is_bounded),
 	};
 	const struct CMUnitTest disks[] = {
 		cmocka_unit_test(below_min_free_uploads_are_refused_and_the_server_is_well),

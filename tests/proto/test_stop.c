@@ -262,6 +262,24 @@ static void a_second_sigterm_stops_at_once(void **state)
 	server_remove(&s);
 }
 
+static void a_sighup_while_stopping_is_too_late_and_harms_nothing(void **state)
+{
+	struct test_server s;
+	struct client *c;
+
+	(void)state;
+	start(&s, BASE "http { stop_grace = 1s; }\n");
+	c = client_open(s.port);
+	client_sendf(c, "PUT /v1/media HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\nhalf");
+	nap(100);
+	(void)kill(s.pid, SIGTERM);
+	assert_true(server_logs(&s, "event=stopping", 3000));
+	(void)kill(s.pid, SIGHUP);
+	assert_int_equal(server_wait(&s, 10000), 0);
+	client_close(c);
+	server_remove(&s);
+}
+
 /* ---- SIGHUP ---- */
 
 static void reload(struct test_server *s, const char *config, const char *expect)
@@ -511,6 +529,7 @@ int main(void)
 		cmocka_unit_test(new_connections_are_refused_while_stopping),
 		cmocka_unit_test(a_stalled_upload_is_cut_after_the_grace),
 		cmocka_unit_test(a_second_sigterm_stops_at_once),
+		cmocka_unit_test(a_sighup_while_stopping_is_too_late_and_harms_nothing),
 		cmocka_unit_test(a_reload_takes_up_live_settings_and_names_the_others),
 		cmocka_unit_test(a_broken_file_leaves_the_settings_as_they_were),
 		cmocka_unit_test(rotated_keys_mint_and_old_tokens_stay_good),

@@ -138,7 +138,7 @@ static void no_file_gives_the_defaults(void **state)
 
 	assert_int_equal(settings_load(&f->s, NULL, hear, &f->said, &f->err), ERR_OK);
 	assert_int_equal(f->s.listen_count, 1);
-	assert_int_equal(f->s.upload_workers, 16);
+	assert_int_equal(f->s.upload_workers, 32);
 }
 
 static void a_missing_file_is_a_failure(void **state)
@@ -263,12 +263,12 @@ static void a_value_out_of_range_is_told_the_range(void **state)
 {
 	struct fixture *f = *state;
 
-	check_bad(f, "http { header_max = 1kb }", "\"1kb\" is out of range: 2kb to 16kb");
-	check_bad(f, "http { header_max = 17kb }", "out of range: 2kb to 16kb");
+	check_bad(f, "http { header_max = 1kb }", "\"1kb\" is out of range: 2kb to 8kb");
+	check_bad(f, "http { header_max = 9kb }", "out of range: 2kb to 8kb");
 	check_bad(f, "upload { workers = 0 }", "out of range: 1 to 256");
 	check_bad(f, "upload { workers = 257 }", "out of range: 1 to 256");
 	check_bad(f, "http { timeout = 0 }", "out of range: 1s to 1h");
-	check_good(f, "http { header_max = 16kb } upload { workers = 256 }");
+	check_good(f, "http { header_max = 8kb } upload { workers = 256 }");
 }
 
 static void what_nobody_knows_is_reported(void **state)
@@ -519,7 +519,7 @@ static void a_reload_keeps_what_needs_a_restart(void **state)
 	check_good(f, "");
 	assert_int_equal(settings_parse(&wanted, text, strlen(text), NULL, NULL, NULL), ERR_OK);
 	settings_keep_fixed(&wanted, &f->s);
-	assert_int_equal(wanted.upload_workers, 16);
+	assert_int_equal(wanted.upload_workers, 32);
 	assert_string_equal(wanted.store_engine, "rocksdb");
 	assert_int_equal(wanted.upload_max, 1 << 20);
 	assert_true(wanted.http_metrics);

@@ -6,12 +6,6 @@
 #include "server/server.h"
 #include "server/session.h"
 
-static enum http_next refuse(struct request *req, struct reply *reply)
-{
-	request_reply(req, reply);
-	return HTTP_GO;
-}
-
 static enum http_next head(struct request *req)
 {
 	struct server *server = request_server(req);
@@ -25,18 +19,18 @@ static enum http_next head(struct request *req)
 
 	field = request_header(req, "Repr-Digest", &n, &twice);
 	if (field != NULL && twice)
-		return refuse(req, problem_reply(400, NULL, "Repr-Digest stands twice."));
+		return request_reply(req, problem_reply(400, NULL, "Repr-Digest stands twice."));
 	if (params_parse(&p, request_query(req), server_settings(server), &complaint) != ERR_OK ||
 	    params_add_digest(&p, field, n, &complaint) != ERR_OK)
-		return refuse(req, problem_reply(400, NULL, complaint));
+		return request_reply(req, problem_reply(400, NULL, complaint));
 	/* RFC 9110 section 14.5: a partial PUT is not understood here, and must not be taken for
 	 * a whole one */
 	if (request_header(req, "Content-Range", &n, NULL) != NULL)
-		return refuse(req,
-			      problem_reply(400, NULL, "Content-Range is for resumable uploads."));
+		return request_reply(
+			req, problem_reply(400, NULL, "Content-Range is for resumable uploads."));
 	rc = session_begin(&s, req, &p, request_body_length(req), clock_now_s(), &e);
 	if (rc != ERR_OK)
-		return refuse(req, problem_of(rc));
+		return request_reply(req, problem_of(rc));
 	request_set_ctx(req, s);
 	return HTTP_GO;
 }
@@ -49,10 +43,9 @@ static enum http_next next(struct request *req, struct session *s, enum session_
 	case SESSION_WAITS:
 		return HTTP_WAIT;
 	case SESSION_FAILED:
-		return refuse(req, problem_of(session_error(s)));
+		return request_reply(req, problem_of(session_error(s)));
 	case SESSION_FINISHED:
-		request_reply(req, finished_reply(server, session_upload(s)));
-		return HTTP_GO;
+		return request_reply(req, finished_reply(server, session_upload(s)));
 	case SESSION_GOES_ON:
 		break;
 	}
