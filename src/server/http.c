@@ -64,6 +64,7 @@ struct loop {
 		struct MHD_Daemon *daemon;
 	} sides[POOLS];
 	int wake_fd;
+	atomic_bool kicked; /* wake_fd is written already */
 	pthread_t thread;
 	bool running;
 	struct conn *conns; /* loop thread only, like closed */
@@ -235,7 +236,8 @@ static void kick(struct loop *l)
 {
 	uint64_t one = 1;
 
-	(void)!write(l->wake_fd, &one, sizeof(one));
+	if (!atomic_exchange(&l->kicked, true))
+		(void)!write(l->wake_fd, &one, sizeof(one));
 }
 
 void request_wait(struct request *r)
@@ -848,8 +850,11 @@ static void *loop_main(void *arg)
 		 * or one is to be resumed */
 		bool all = events <= 0 || p[POOLS].revents != 0;
 
-		if (p[POOLS].revents != 0)
+		if (p[POOLS].revents != 0) {
 			(void)!read(l->wake_fd, &x, sizeof(x));
+			/* before looking at what the kicks were for */
+			atomic_store(&l->kicked, false);
+		}
 		adopt(l);
 		/* B1: MHD_run() asks epoll with timeout 0, so a full batch of events stalls nobody
 		 */
