@@ -46,7 +46,7 @@ SERVER  := src/server/conf.c src/server/settings.c src/server/settings_table.c \
            src/server/reply.c src/server/cache.c src/server/media.c src/server/params.c \
            src/server/piece.c src/server/session.c src/server/problem.c src/server/finished.c src/server/pages.c \
            src/server/body.c src/server/fetch.c src/server/manage.c src/server/health.c \
-           src/server/cors.c src/server/dialect/put.c src/server/keeper.c src/server/route.c \
+           src/server/cors.c src/server/options.c src/server/dialect/put.c src/server/keeper.c src/server/route.c \
            src/server/guard.c src/server/linger.c src/server/listen.c src/server/acceptor.c \
            src/server/tls.c src/server/http.c src/server/run.c
 

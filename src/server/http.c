@@ -43,8 +43,8 @@ enum pool { SMALL, LARGE, TLS, OPERATOR, POOLS };
 
 struct conn { /* one TCP connection */
 	int fd;
-	bool busy;  /* a request is under way */
-	bool fresh; /* one has ended since the last look at it */
+	struct request *request; /* under way; NULL: idle */
+	bool fresh;              /* one has ended since the last look at it */
 	struct conn *prev, *next;
 };
 
@@ -625,20 +625,48 @@ static struct conn *conn_of(struct MHD_Connection *mc)
 	return MHD_get_connection_info(mc, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 }
 
+/* Lets go of a request, however it ended. */
+static void request_free(struct request *r)
+{
+	if (r->ctx != NULL && r->handler->gone != NULL)
+		r->handler->gone(r);
+	if (r->reply != NULL)
+		metric_status(r->reply->status);
+	else if (r->counted)
+		metric_add(METRIC_REQUESTS_CUT, 1);
+	reply_unref(r->reply);
+	free(r);
+}
+
+/* Of a head that it refuses itself, MHD may tell the target and not the end: then the next request,
+ * or the end of the connection, tells. */
+static void forget_request(struct conn *c)
+{
+	struct request *r = c->request;
+
+	c->request = NULL;
+	c->fresh = true;
+	if (r != NULL)
+		request_free(r);
+}
+
 /* The first that is heard of a request: its target, before MHD decodes it. */
 static void *on_target(void *cls, const char *uri, struct MHD_Connection *mc)
 {
 	size_t n = strlen(uri);
-	struct request *r = calloc(1, sizeof(*r) + n + 1);
 	struct conn *c = conn_of(mc);
+	struct request *r;
 
-	if (c != NULL)
-		c->busy = true;
+	if (c == NULL)
+		return NULL;
+	forget_request(c);
+	r = calloc(1, sizeof(*r) + n + 1);
 	if (r == NULL)
 		return NULL;
 	r->side = cls;
 	r->mc = mc;
 	memcpy(r->target, uri, n + 1);
+	c->request = r;
 	return r;
 }
 
@@ -664,30 +692,16 @@ static void on_completed(void *cls, struct MHD_Connection *mc, void **req,
 			 enum MHD_RequestTerminationCode how)
 {
 	struct request *r = *req;
-	struct conn *c = conn_of(mc);
 
 	(void)cls;
-	if (c != NULL) {
-		c->busy = false;
-		c->fresh = true;
-	}
+	*req = NULL;
 	if (r == NULL)
 		return;
-	*req = NULL;
 	if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK)
 		answer_late(r);
-	if (r->ctx != NULL && r->handler->gone != NULL)
-		r->handler->gone(r);
-	if (r->reply != NULL) {
-		metric_status(r->reply->status);
-		if (how == MHD_REQUEST_TERMINATED_COMPLETED_OK && r->method != HTTP_HEAD &&
-		    r->reply->status != 304)
-			metric_add(METRIC_BYTES_SENT, r->reply->size);
-	} else if (r->counted) {
-		metric_add(METRIC_REQUESTS_CUT, 1);
-	}
-	reply_unref(r->reply);
-	free(r);
+	else if (r->reply != NULL && r->method != HTTP_HEAD && r->reply->status != 304)
+		metric_add(METRIC_BYTES_SENT, r->reply->size);
+	forget_request(conn_of(mc));
 }
 
 static void on_connection(void *cls, struct MHD_Connection *mc, void **socket_context,
@@ -702,7 +716,7 @@ static void on_connection(void *cls, struct MHD_Connection *mc, void **socket_co
 		if (side->pool == OPERATOR)
 			atomic_fetch_add(&l->conn_count, 1);
 		if (c == NULL)
-			return; /* lives on, but does not hear of a stop before its timeout */
+			return; /* its requests are cut */
 		c->fd = MHD_get_connection_info(mc, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 		DL_APPEND(l->conns, c);
 		*socket_context = c;
@@ -714,8 +728,10 @@ static void on_connection(void *cls, struct MHD_Connection *mc, void **socket_co
 				      ->client_addr);
 	atomic_fetch_sub(&l->conn_count, 1);
 	l->closed++;
-	if (c != NULL)
+	if (c != NULL) {
+		forget_request(c);
 		DL_DELETE(l->conns, c);
+	}
 	free(c);
 	*socket_context = NULL;
 }
@@ -765,7 +781,7 @@ static void dismiss(struct loop *l, int phase)
 	struct conn *c;
 
 	DL_FOREACH (l->conns, c)
-		if (phase == CUTTING || !c->busy)
+		if (phase == CUTTING || c->request == NULL)
 			(void)shutdown(c->fd, phase == CUTTING ? SHUT_RDWR : SHUT_RD);
 }
 
@@ -799,7 +815,7 @@ static void look_for_leavers(struct loop *l, int64_t now_ms)
 		return;
 	l->look_ms = now_ms + 1000;
 	DL_FOREACH (l->conns, c) {
-		if (c->busy || !c->fresh)
+		if (c->request != NULL || !c->fresh)
 			continue;
 		c->fresh = false;
 		if (recv(c->fd, &x, 1, MSG_PEEK | MSG_DONTWAIT) == 0)

@@ -2,11 +2,11 @@
 
 #include <string.h>
 
-#include "server/cors.h"
 #include "server/dialect/put.h"
 #include "server/fetch.h"
 #include "server/health.h"
 #include "server/manage.h"
+#include "server/options.h"
 
 enum where { PUBLIC = 1, ADMIN = 2, METRICS = 4 };
 
@@ -76,7 +76,7 @@ struct route_match route_find(enum http_method method, const char *target, bool 
 	size_t len = strcspn(path, "?");
 
 	if (method == HTTP_OPTIONS) /* anywhere, also "*" */
-		return (struct route_match){ .handler = &cors_options_handler };
+		return (struct route_match){ .handler = &options_handler };
 	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
 		const struct route *r = &routes[i];
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "wire/cursor.h"
 
 #define NAME "sha-256"
 #define BASE64_CHARS BASE64_LEN(sizeof(struct digest))
@@ -14,10 +15,6 @@ _Static_assert(DIGEST_HEADER_SIZE == sizeof(NAME "=::") + BASE64_CHARS, "length 
 /* What follows reads structured fields by the algorithms of RFC 9651 section 4.2, whose numbers
  * stand at the functions. Each take_* moves the cursor behind what it took; after a false the
  * whole field is given up, so where the cursor stands then does not matter. */
-struct cursor {
-	const char *p, *end;
-};
-
 struct view {
 	const char *p;
 	size_t n;
@@ -26,14 +23,6 @@ struct view {
 static bool peek(const struct cursor *c, char want)
 {
 	return c->p < c->end && *c->p == want;
-}
-
-static bool take(struct cursor *c, char want)
-{
-	if (!peek(c, want))
-		return false;
-	c->p++;
-	return true;
 }
 
 static void skip(struct cursor *c, const char *chars)
@@ -107,11 +96,11 @@ static bool take_number(struct cursor *c, bool allow_decimal)
 {
 	size_t whole, part;
 
-	(void)take(c, '-');
+	(void)cursor_take(c, '-');
 	whole = take_run(c, is_digit).n;
 	if (whole == 0 || whole > 15)
 		return false;
-	if (!allow_decimal || !take(c, '.'))
+	if (!allow_decimal || !cursor_take(c, '.'))
 		return true;
 	part = take_run(c, is_digit).n;
 	return whole <= 12 && part >= 1 && part <= 3;
@@ -121,9 +110,9 @@ static bool take_number(struct cursor *c, bool allow_decimal)
 static bool take_string(struct cursor *c)
 {
 	while (c->p < c->end && is_printable(*c->p)) {
-		if (take(c, '"'))
+		if (cursor_take(c, '"'))
 			return true;
-		if (take(c, '\\') && !peek(c, '"') && !peek(c, '\\'))
+		if (cursor_take(c, '\\') && !peek(c, '"') && !peek(c, '\\'))
 			return false;
 		c->p++;
 	}
@@ -134,7 +123,7 @@ static bool take_string(struct cursor *c)
 static bool take_byte_sequence(struct cursor *c, struct view *content)
 {
 	*content = take_run(c, is_base64_char);
-	return take(c, ':');
+	return cursor_take(c, ':');
 }
 
 /* RFC 3629, byte by byte: how many more belong to this character, and what the next may be. */
@@ -181,7 +170,7 @@ static bool take_display_string(struct cursor *c)
 {
 	struct utf8 u = { 0, 0, 0 };
 
-	if (!take(c, '"'))
+	if (!cursor_take(c, '"'))
 		return false;
 	while (c->p < c->end && is_printable(*c->p)) {
 		uint8_t b = (uint8_t)*c->p++;
@@ -198,15 +187,15 @@ static bool take_display_string(struct cursor *c)
 static bool take_bare_item(struct cursor *c, struct view *bytes)
 {
 	*bytes = (struct view){ NULL, 0 };
-	if (take(c, ':'))
+	if (cursor_take(c, ':'))
 		return take_byte_sequence(c, bytes);
-	if (take(c, '"'))
+	if (cursor_take(c, '"'))
 		return take_string(c);
-	if (take(c, '?'))
-		return take(c, '0') || take(c, '1');
-	if (take(c, '@'))
+	if (cursor_take(c, '?'))
+		return cursor_take(c, '0') || cursor_take(c, '1');
+	if (cursor_take(c, '@'))
 		return take_number(c, false);
-	if (take(c, '%'))
+	if (cursor_take(c, '%'))
 		return take_display_string(c);
 	if (c->p < c->end && (is_alpha(*c->p) || *c->p == '*'))
 		return take_run(c, is_token_char).n > 0;
@@ -230,9 +219,9 @@ static bool take_parameters(struct cursor *c)
 {
 	struct view ignored;
 
-	while (take(c, ';')) {
+	while (cursor_take(c, ';')) {
 		skip(c, " ");
-		if (!take_key(c, &ignored) || (take(c, '=') && !take_bare_item(c, &ignored)))
+		if (!take_key(c, &ignored) || (cursor_take(c, '=') && !take_bare_item(c, &ignored)))
 			return false;
 	}
 	return true;
@@ -245,7 +234,7 @@ static bool take_inner_list(struct cursor *c)
 
 	for (;;) {
 		skip(c, " ");
-		if (take(c, ')'))
+		if (cursor_take(c, ')'))
 			return true;
 		if (!take_bare_item(c, &ignored) || !take_parameters(c))
 			return false;
@@ -260,7 +249,8 @@ static bool take_member(struct cursor *c, struct view *key, struct view *bytes)
 	*bytes = (struct view){ NULL, 0 };
 	if (!take_key(c, key))
 		return false;
-	if (take(c, '=') && !(take(c, '(') ? take_inner_list(c) : take_bare_item(c, bytes)))
+	if (cursor_take(c, '=') &&
+	    !(cursor_take(c, '(') ? take_inner_list(c) : take_bare_item(c, bytes)))
 		return false;
 	return take_parameters(c);
 }
@@ -283,7 +273,7 @@ static bool read_digest(struct digest *out, struct view bytes)
 static bool take_separator(struct cursor *c, bool *more)
 {
 	skip(c, " \t");
-	*more = take(c, ',');
+	*more = cursor_take(c, ',');
 	skip(c, " \t");
 	return *more || c->p == c->end;
 }

@@ -2,31 +2,7 @@
 
 #include <string.h>
 
-struct cursor {
-	const char *p, *end;
-};
-
-static void skip_space(struct cursor *c)
-{
-	while (c->p < c->end && (*c->p == ' ' || *c->p == '\t'))
-		c->p++;
-}
-
-static bool take(struct cursor *c, char want)
-{
-	if (c->p == c->end || *c->p != want)
-		return false;
-	c->p++;
-	return true;
-}
-
-/* Empty elements of a list are passed over (RFC 9110 section 5.6.1.2). */
-static void skip_empty(struct cursor *c)
-{
-	do
-		skip_space(c);
-	while (take(c, ','));
-}
+#include "wire/cursor.h"
 
 static bool is_etagc(char ch)
 {
@@ -38,23 +14,23 @@ static bool is_etagc(char ch)
 /* [ "W/" ] DQUOTE *etagc DQUOTE; *tag is where the opening quote stands. */
 static bool take_tag(struct cursor *c, bool *weak, const char **tag)
 {
-	*weak = take(c, 'W');
-	if (*weak && !take(c, '/'))
+	*weak = cursor_take(c, 'W');
+	if (*weak && !cursor_take(c, '/'))
 		return false;
 	*tag = c->p;
-	if (!take(c, '"'))
+	if (!cursor_take(c, '"'))
 		return false;
 	while (c->p < c->end && is_etagc(*c->p))
 		c->p++;
-	return take(c, '"');
+	return cursor_take(c, '"');
 }
 
 static bool is_star(struct cursor c)
 {
-	skip_space(&c);
-	if (!take(&c, '*'))
+	cursor_skip_space(&c);
+	if (!cursor_take(&c, '*'))
 		return false;
-	skip_space(&c);
+	cursor_skip_space(&c);
 	return c.p == c.end;
 }
 
@@ -67,7 +43,7 @@ bool etag_list_has(const char *text, size_t n, const char *tag, enum etag_compar
 	if (is_star(c))
 		return true;
 	/* To the end even when the tag is found: what follows may spoil the list. */
-	for (skip_empty(&c); c.p < c.end; skip_empty(&c)) {
+	for (cursor_skip_empty(&c); c.p < c.end; cursor_skip_empty(&c)) {
 		const char *start;
 		bool weak;
 
@@ -75,8 +51,8 @@ bool etag_list_has(const char *text, size_t n, const char *tag, enum etag_compar
 			return false;
 		if ((!weak || how == ETAG_WEAK) && (size_t)(c.p - start) == len)
 			has |= memcmp(start, tag, len) == 0;
-		skip_space(&c);
-		if (c.p < c.end && !take(&c, ','))
+		cursor_skip_space(&c);
+		if (c.p < c.end && !cursor_take(&c, ','))
 			return false;
 	}
 	return has;

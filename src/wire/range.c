@@ -3,26 +3,10 @@
 #include <stdbool.h>
 #include <strings.h>
 
-struct cursor {
-	const char *p, *end;
-};
+#include "wire/cursor.h"
 
 /* What one range of the set comes to. */
 enum spec { SPEC_RANGE, SPEC_UNSATISFIABLE, SPEC_NOTHING, SPEC_BAD };
-
-static void skip_space(struct cursor *c)
-{
-	while (c->p < c->end && (*c->p == ' ' || *c->p == '\t'))
-		c->p++;
-}
-
-static bool take(struct cursor *c, char want)
-{
-	if (c->p == c->end || *c->p != want)
-		return false;
-	c->p++;
-	return true;
-}
 
 static bool at_digit(const struct cursor *c)
 {
@@ -66,9 +50,9 @@ static enum spec take_spec(struct cursor *c, uint64_t size, struct range *out)
 {
 	uint64_t first, last = UINT64_MAX;
 
-	if (take(c, '-'))
+	if (cursor_take(c, '-'))
 		return suffix_range(c, size, out);
-	if (!take_number(c, &first) || !take(c, '-'))
+	if (!take_number(c, &first) || !cursor_take(c, '-'))
 		return SPEC_BAD;
 	if (at_digit(c) && (!take_number(c, &last) || last < first))
 		return SPEC_BAD;
@@ -79,19 +63,11 @@ static enum spec take_spec(struct cursor *c, uint64_t size, struct range *out)
 	return SPEC_RANGE;
 }
 
-/* Empty elements of a list are passed over (section 5.6.1.2). */
-static void skip_empty(struct cursor *c)
-{
-	do
-		skip_space(c);
-	while (take(c, ','));
-}
-
 /* Between two elements, or behind the last one. */
 static bool take_separator(struct cursor *c)
 {
-	skip_space(c);
-	return c->p == c->end || take(c, ',');
+	cursor_skip_space(c);
+	return c->p == c->end || cursor_take(c, ',');
 }
 
 static enum range_result take_set(struct range out[static RANGE_MAX], size_t *count,
@@ -101,7 +77,7 @@ static enum range_result take_set(struct range out[static RANGE_MAX], size_t *co
 	uint64_t room = size; /* what the ranges may still ask for */
 	bool nothing = false;
 
-	for (skip_empty(c); c->p < c->end; skip_empty(c)) {
+	for (cursor_skip_empty(c); c->p < c->end; cursor_skip_empty(c)) {
 		struct range r = { 0, 0 };
 		enum spec spec = take_spec(c, size, &r);
 
