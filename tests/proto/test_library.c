@@ -312,37 +312,37 @@ static void b3_many_fields_and_cookies_do_not_abort(void **state)
 	static const struct test_server_options o = { .config = MEMORY };
 	static const size_t fields[] = { 20, 60, 80, 94 }, cookies[] = { 0, 50, 90, 400, 800 };
 	struct test_server s;
-	uint8_t *blob = malloc(MB);
+	uint8_t *blob = malloc(16 * MB);
 	char token[64], text[16384], target[80];
+	struct client *c;
 	struct answer a;
-	int answered = 0;
 
 	(void)state;
 	assert_non_null(blob);
-	fill_random(blob, MB, 3);
+	fill_random(blob, 16 * MB, 3);
 	server_start(&s, &o);
-	assert_int_equal(http_put(s.port, "", blob, MB, token), 201);
+	assert_int_equal(http_put(s.port, "", blob, 16 * MB, token), 201);
 	(void)snprintf(target, sizeof(target), "/v1/media/%s", token);
+	for (int i = 0; i < 3; i++) { /* until all of its 64 pages are in memory */
+		http_get(s.port, target, "", &a);
+		assert_int_equal(a.status, 200);
+		answer_free(&a);
+	}
 	for (size_t f = 0; f < 4; f++)
 		for (size_t k = 0; k < 5; k++)
 			for (size_t n = 1; n < 7600; n += 61) {
-				/* 23 pieces of a byte each, and the text around them */
-				char *p = text + sprintf(text, "Range: bytes=0-0");
-
-				for (int i = 1; i < 11; i++)
-					p += sprintf(p, ",%d-%d", i * 7, i * 7);
-				p += sprintf(p, "\r\n");
-				fields_and_cookies(p, fields[f], cookies[k], n);
-				http_get(s.port, target, text, &a);
-				if (a.status == 206)
-					answered++;
-				else
-					assert_true(a.status == 431 || a.status == 0);
-				assert_true(a.status == 0 || a.whole);
-				answer_free(&a);
+				fields_and_cookies(text, fields[f], cookies[k], n);
+				c = client_open(s.port);
+				(void)client_sendf(c, "GET %s HTTP/1.1\r\nHost: t\r\n%s\r\n",
+						   target, text);
+				(void)client_peek(c, 2000);
+				client_reset(c);
 			}
-	assert_true(answered > 100);
 	assert_true(server_alive(&s));
+	http_get(s.port, target, "", &a);
+	assert_int_equal(a.status, 200);
+	assert_memory_equal(a.body, blob, 16 * MB);
+	answer_free(&a);
 	free(blob);
 	server_remove(&s);
 }
