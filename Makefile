@@ -177,7 +177,7 @@ build/fuzz/%: tests/fuzz/%.c $(BASE) $(WIRE) $(STORAGE) $(SERVER) storage/engine
 .PHONY: fuzz-run
 fuzz-run: $(FUZZ:%=build/fuzz/%)
 	@set -e; for t in $(FUZZ); do mkdir -p build/fuzz/corpus/$$t tests/fuzz/corpus/$$t; \
-	    echo "== $$t"; build/fuzz/$$t -max_total_time=$(or $(SECONDS_EACH),60) -print_final_stats=0 \
+	    echo "== $$t"; build/fuzz/$$t -max_total_time=$(or $(SECONDS),60) -print_final_stats=0 \
 	    -verbosity=0 build/fuzz/corpus/$$t tests/fuzz/corpus/$$t; done
 
 # ---- habits -------------------------------------------------------------------------------------
