@@ -13,9 +13,11 @@ BUILD   ?= build/$(PROFILE)
 
 # ---- packages -------------------------------------------------------------------------------
 DEPS_BUILD := gcc libc6-dev pkg-config libmicrohttpd-dev librocksdb-dev libsodium-dev nettle-dev \
-              libjansson-dev libgnutls28-dev libsystemd-dev uthash-dev libxxhash-dev
-DEPS_CHECK := $(DEPS_BUILD) libcmocka-dev curl age nginx openssl mandoc g++ python3
-DEPS_BENCH := $(DEPS_CHECK) wrk
+              libjansson-dev libgnutls28-dev libsystemd-dev uthash-dev libxxhash-dev libisal-dev
+DEPS_CHECK := $(DEPS_BUILD) libcmocka-dev curl age nginx openssl mandoc g++ python3 chromium python3-tuspy \
+              $(if $(shell command -v npm),,nodejs npm)
+# some packages of nodejs bring npm along, and exclude the one of that name
+DEPS_BENCH := $(DEPS_CHECK) wrk nodejs $(if $(shell command -v npm),,npm)
 DEPS_LINT  := clang-format cppcheck
 DEPS_FUZZ  := clang-14 libclang-rt-14-dev
 
@@ -29,35 +31,50 @@ WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-pr
 CPPFLAGS := -D_GNU_SOURCE -Iinclude -Isrc -I.
 CFLAGS   := -std=c11 -g $(OPT) $(HARDEN) $(WARN) -pthread
 LDFLAGS  := -pie -Wl,-z,relro,-z,now -pthread $(if $(SAN),-fsanitize=$(SAN))
-LIBS     := -lmicrohttpd -lrocksdb -lsodium -lnettle -ljansson -lgnutls -lsystemd -lxxhash
+LIBS     := -lmicrohttpd -lrocksdb -lsodium -lnettle -ljansson -lgnutls -lsystemd -lxxhash -lisal
 
 # ---- sources, by room ------------------------------------------------------------------------
 BASE    := src/base/err.c src/base/text.c src/base/num.c src/base/clock.c src/base/log.c \
-           src/base/digest.c
+           src/base/digest.c src/base/crc32c.c src/base/sums.c
 WIRE    := src/wire/token.c src/wire/range.c src/wire/digest_header.c src/wire/etag.c \
-           src/wire/query.c
+           src/wire/query.c src/wire/sf_read.c src/wire/sf.c src/wire/metadata.c src/wire/concat.c \
+           src/wire/checksum.c
 STORAGE := storage/chunk.c storage/store.c storage/scrub.c storage/memory/memory.c \
+           storage/memory/held.c storage/memory/join.c storage/memory/pieces.c \
            storage/rocksdb/rocksdb.c storage/rocksdb/rdb.c storage/rocksdb/record.c \
-           storage/rocksdb/row.c storage/rocksdb/writer.c storage/rocksdb/read.c \
+           storage/rocksdb/extents.c storage/rocksdb/uploads.c storage/rocksdb/row.c \
+           storage/rocksdb/writer.c storage/rocksdb/concat.c storage/rocksdb/read.c \
            storage/rocksdb/drop.c storage/rocksdb/collector.c
 FAULTY  := storage/faulty/faulty.c
 SERVER  := src/server/conf.c src/server/settings.c src/server/settings_table.c \
            src/server/settings_print.c src/server/keys.c src/server/metrics.c src/server/workers.c \
            src/server/reply.c src/server/cache.c src/server/media.c src/server/params.c \
-           src/server/piece.c src/server/session.c src/server/problem.c src/server/finished.c src/server/pages.c \
+           src/server/piece.c src/server/session.c src/server/problem.c src/server/answer.c src/server/pages.c \
            src/server/body.c src/server/fetch.c src/server/manage.c src/server/health.c \
-           src/server/cors.c src/server/options.c src/server/dialect/put.c src/server/keeper.c src/server/route.c \
+           src/server/own_fields.c src/server/options.c src/server/target.c \
+           src/server/finals.c src/server/interim.c src/server/dialect/put.c src/server/dialect/tus.c \
+           src/server/dialect/rufh.c src/server/dialect/choose.c src/server/dialect/fields.c \
+           src/server/dialect/checks.c src/server/dialect/creation.c src/server/keeper.c src/server/route.c \
            src/server/guard.c src/server/linger.c src/server/listen.c src/server/acceptor.c \
-           src/server/tls.c src/server/http.c src/server/run.c
+           src/server/tls.c src/server/address.c src/server/census.c src/server/details.c \
+           src/server/claims.c src/server/http.c src/server/run.c
 
-TESTLIB := tests/lib/client.c tests/lib/server.c
+TESTLIB := tests/lib/client.c tests/lib/server.c tests/lib/tus.c tests/lib/rufh.c
 UNIT    := test_text test_num test_clock test_log test_digest test_token test_range \
-           test_digest_header test_etag test_query test_settings test_keys test_cache \
-           test_listen test_tls test_workers test_guard test_route test_params
+           test_digest_header test_etag test_query test_sf test_metadata test_concat test_checksum \
+           test_sums test_settings test_keys test_cache \
+           test_listen test_tls test_workers test_guard test_route test_params \
+           test_address test_census test_details test_claims
 ENGINE  := test_engine test_scrub test_rocksdb
 PROTO   := test_put test_fetch test_head test_library test_limits test_faults test_stop test_tls \
-           test_nginx
-FUZZ    := fuzz_token fuzz_range fuzz_digest_header fuzz_params fuzz_config
+           test_nginx test_tus test_tus_extensions test_checksum test_concat \
+           test_rufh test_handover test_keep
+FUZZ    := fuzz_token fuzz_range fuzz_digest_header fuzz_params fuzz_config fuzz_sf fuzz_metadata \
+           fuzz_concat fuzz_checksum fuzz_details
+
+CRASH   := tests/crash/crash.c tests/crash/chance.c tests/crash/ask.c tests/crash/blobs.c \
+           tests/crash/uploads.c tests/crash/append.c tests/crash/tus.c tests/crash/rufh.c \
+           tests/crash/concat.c tests/crash/marks.c
 
 objs = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
@@ -81,7 +98,7 @@ serve: deps
 check: deps-check
 	@$(MAKE) --no-print-directory check-run
 
-#> make bench         figures beside nginx, written to build/bench/ (see doc/benchmarks.md)
+#> make bench         figures beside nginx, @tus/server and tusd, written to build/bench/ (see doc/benchmarks.md)
 bench: deps-bench
 	@$(MAKE) --no-print-directory all
 	tests/bench/run
@@ -143,7 +160,7 @@ $(BUILD)/tests/engine/%: $(BUILD)/tests/engine/%.o $(FAULTY_O) $(BUILD)/libstora
 	$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka -o $@
 $(BUILD)/tests/proto/%: $(BUILD)/tests/proto/%.o $(BUILD)/libtest.a $(BUILD)/libwire.a $(BUILD)/libbase.a
 	$(CC) $(LDFLAGS) $^ -lsodium -lnettle -lcmocka -lgnutls -o $@
-$(BUILD)/tests/crash/%: $(BUILD)/tests/crash/%.o $(BUILD)/libtest.a $(BUILD)/libwire.a $(BUILD)/libbase.a
+$(BUILD)/tests/crash/crash: $(call objs,$(CRASH)) $(BUILD)/libtest.a $(BUILD)/libwire.a $(BUILD)/libbase.a
 	$(CC) $(LDFLAGS) $^ -lsodium -lnettle -o $@
 # Looks into a stopped store for bytes that no record counts.
 $(BUILD)/tests/crash/orphans: $(call objs,tests/crash/orphans.c storage/engines.c) $(BUILD)/libstorage.a $(BUILD)/libbase.a
@@ -161,7 +178,8 @@ check-build: build/restanted $(BUILD)/restanted $(BUILD)/restanted-faulty $(TEST
 # A sanitizer build runs the suites that are about our own memory and threads.
 check-run: check-build $(if $(SAN),,$(BUILD)/tests/crash/crash $(FUZZ:%=$(BUILD)/tests/fuzz/%))
 	@tests/run $(TESTS_UNIT) $(TESTS_ENGINE) $(TESTS_PROTO) \
-	    $(if $(SAN),,tests/house tests/examples tests/crash/slice tests/fuzz/slice)
+	    $(if $(SAN),,tests/house tests/examples tests/clients/clients \
+    tests/clients/browser tests/clients/differential tests/crash/slice tests/fuzz/slice)
 
 check-unit:   $(TESTS_UNIT)   ; @tests/run $^
 check-engine: $(TESTS_ENGINE) ; @tests/run $^

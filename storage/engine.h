@@ -30,17 +30,24 @@ struct engine {
 				struct err *e);
 	enum err_code (*read)(void *self, const struct extent *x, uint64_t at, struct chunk **out,
 			      struct err *e);
-	enum err_code (*drop)(void *self, const struct upload_id *id, struct err *e);
+	/* rec: as it is to be, finished, but for its extents */
+	enum err_code (*concat)(void *self, const struct upload *rec, const struct upload_id *parts,
+				size_t part_count, bool *deduplicated, struct upload **out,
+				struct err *e);
+	/* remember_until_s: terminated, not 0; else forgotten at once, also one terminated before
+	 */
+	enum err_code (*drop)(void *self, const struct upload_id *id, int64_t remember_until_s,
+			      struct err *e);
+	enum err_code (*extend)(void *self, const struct upload_id *id, int64_t expires_s,
+				struct err *e);
+	enum err_code (*next_open)(void *self, const struct upload_id *after, struct upload_id *out,
+				   struct err *e);
 	enum err_code (*due)(void *self, int64_t now, struct upload_id *ids, size_t max,
 			     size_t *count, struct err *e);
 	enum err_code (*next_blob)(void *self, const struct digest *after, struct blob *out,
 				   struct err *e);
 	uint64_t (*bytes_on_disk)(void *self); /* NULL: 0 */
 };
-
-/* A copy of a record with its metadata and extents, in one allocation as upload_free() expects of
- * every record an engine hands out; NULL without memory. In store.c. */
-struct upload *upload_clone(const struct upload *u);
 
 extern const struct engine engine_rocksdb, engine_memory, engine_faulty;
 

@@ -8,7 +8,7 @@
 struct store {
 	const struct engine *engine;
 	void *self;
-	atomic_uint_fast64_t stages, commits, lookups, reads, drops, failures;
+	atomic_uint_fast64_t stages, commits, concats, lookups, reads, drops, failures;
 	atomic_uint_fast64_t bytes_staged, bytes_read, deduplicated;
 };
 
@@ -24,10 +24,12 @@ static void count(atomic_uint_fast64_t *counter, uint64_t n)
 	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-/* Counts what an operator wants to hear of: not that something is absent or there already. */
+/* Counts what an operator wants to hear of: not that something is absent, there already or
+ * too much. */
 static enum err_code counted(struct store *s, enum err_code rc)
 {
-	if (rc != ERR_OK && rc != ERR_NOTFOUND && rc != ERR_EXISTS && rc != ERR_OFFSET)
+	if (rc != ERR_OK && rc != ERR_NOTFOUND && rc != ERR_DELETED && rc != ERR_EXISTS &&
+	    rc != ERR_OFFSET && rc != ERR_TOOBIG)
 		count(&s->failures, 1);
 	return rc;
 }
@@ -98,14 +100,22 @@ out:
 	return rc;
 }
 
+static enum err_code check_meta(const struct upload *rec, struct err *e)
+{
+	if (rec->meta.len > STORE_META_MAX)
+		return err_set(e, ERR_TOOBIG, "metadata of %zu bytes", rec->meta.len);
+	return ERR_OK;
+}
+
 enum err_code store_create(struct store *s, const struct upload *rec, uint64_t expect,
 			   struct writer **out, struct err *e)
 {
 	struct upload fresh = *rec;
+	enum err_code rc = check_meta(rec, e);
 
 	assert(rec->offset == 0 && !rec->finished && rec->expires_s >= 0);
-	if (rec->meta.len > STORE_META_MAX)
-		return err_set(e, ERR_TOOBIG, "metadata of %zu bytes", rec->meta.len);
+	if (rc != ERR_OK)
+		return rc;
 	fresh.extent_count = 0;
 	fresh.extents = NULL;
 	return counted(s, start_writer(s, &fresh, true, expect, out, e));
@@ -190,6 +200,31 @@ void writer_close(struct writer *w)
 	free(w);
 }
 
+enum err_code store_concat(struct store *s, const struct upload *rec, const struct upload_id *parts,
+			   size_t part_count, const struct digest *digest, uint64_t length,
+			   struct upload **out, struct err *e)
+{
+	struct upload final = *rec;
+	bool deduplicated = false;
+	enum err_code rc = check_meta(rec, e);
+
+	assert(rec->offset == 0 && !rec->finished && rec->expires_s >= 0);
+	if (rc == ERR_OK && part_count > STORE_PARTS_MAX)
+		rc = err_set(e, ERR_TOOBIG, "a concatenation of %zu parts", part_count);
+	if (rc != ERR_OK)
+		return rc;
+	final.finished = true;
+	final.digest = *digest;
+	final.offset = final.length = length;
+	final.extent_count = 0;
+	final.extents = NULL;
+	count(&s->concats, 1);
+	rc = counted(s,
+		     s->engine->concat(s->self, &final, parts, part_count, &deduplicated, out, e));
+	count(&s->deduplicated, rc == ERR_OK && deduplicated);
+	return rc;
+}
+
 /* ---- records ---- */
 
 struct upload *upload_clone(const struct upload *u)
@@ -242,7 +277,28 @@ enum err_code store_read(struct store *s, const struct extent *x, uint64_t at, s
 enum err_code store_drop(struct store *s, const struct upload_id *id, struct err *e)
 {
 	count(&s->drops, 1);
-	return counted(s, s->engine->drop(s->self, id, e));
+	return counted(s, s->engine->drop(s->self, id, 0, e));
+}
+
+enum err_code store_terminate(struct store *s, const struct upload_id *id, int64_t until_s,
+			      struct err *e)
+{
+	assert(until_s > 0);
+	count(&s->drops, 1);
+	return counted(s, s->engine->drop(s->self, id, until_s, e));
+}
+
+enum err_code store_extend(struct store *s, const struct upload_id *id, int64_t expires_s,
+			   struct err *e)
+{
+	assert(expires_s >= 0);
+	return counted(s, s->engine->extend(s->self, id, expires_s, e));
+}
+
+enum err_code store_next_open(struct store *s, const struct upload_id *after, struct upload_id *out,
+			      struct err *e)
+{
+	return counted(s, s->engine->next_open(s->self, after, out, e));
 }
 
 enum err_code store_due(struct store *s, int64_t now, struct upload_id *ids, size_t max, size_t *n,
@@ -262,6 +318,7 @@ void store_stats(struct store *s, struct store_stats *out)
 	*out = (struct store_stats){
 		.stages = s->stages,
 		.commits = s->commits,
+		.concats = s->concats,
 		.lookups = s->lookups,
 		.reads = s->reads,
 		.drops = s->drops,

@@ -20,8 +20,10 @@
 #include "base/ids.h"
 #include "storage/chunk.h"
 
-#define STORE_FORMAT 1      /* of what is on disk; a store with a larger one is refused */
-#define STORE_META_MAX 4096 /* bytes of client metadata an upload may carry */
+#define STORE_FORMAT 2          /* of what is on disk; a store with a larger one is refused */
+#define STORE_META_MAX 12288    /* bytes of client metadata an upload may carry */
+#define STORE_PARTS_MAX 256     /* uploads that one may be put together from */
+#define STORE_EXTENTS_MAX 16384 /* extents that may come to */
 #define UPLOAD_LENGTH_UNKNOWN UINT64_MAX
 
 struct store;
@@ -113,11 +115,28 @@ uint64_t writer_durable(const struct writer *w);
 /* Ends a writer; what is not committed is given back. NULL is fine. */
 void writer_close(struct writer *w);
 
-/* The record of an upload as it is now; the caller's to free. ERR_NOTFOUND. Expiry is not looked
- * at. */
+/* Finishes an upload as the bytes of others, in this order, without copying them; the same may come
+ * several times. `rec` says what it is to be, as in store_create(); if an unfinished upload of that
+ * id is there, it has offset 0 and is finished as `rec` says. Every part is finished; `digest` and
+ * `length` are over all the bytes, found by the caller. The parts stay what they are, and their
+ * bytes stay as long as anyone needs them, whoever is dropped first. Durable, all or nothing. *out
+ * (unless NULL) is the record as it now is. ERR_NOTFOUND: a part is not there (any more), or not
+ * finished. ERR_EXISTS: the upload is finished already, or has bytes of its own. ERR_DELETED.
+ * ERR_TOOBIG: too many parts, or they lie in more than STORE_EXTENTS_MAX extents, as they do when
+ * concatenations of concatenations multiply. ERR_DIGEST: the parts are not of that length. */
+enum err_code store_concat(struct store *s, const struct upload *rec, const struct upload_id *parts,
+			   size_t part_count, const struct digest *digest, uint64_t length,
+			   struct upload **out, struct err *e);
+
+/* The record of an upload as it is now; the caller's to free. ERR_NOTFOUND. ERR_DELETED: it was
+ * terminated, and that is still remembered. Expiry is not looked at. */
 enum err_code store_lookup(struct store *s, const struct upload_id *id, struct upload **out,
 			   struct err *e);
 void upload_free(struct upload *u); /* NULL is fine */
+
+/* A copy of a record with its metadata and extents, in one allocation as upload_free() expects of
+ * every record; NULL without memory. */
+struct upload *upload_clone(const struct upload *u);
 
 /* The stored bytes at `start` of an extent's locator: a chunk, the caller's reference, that begins
  * there and ends no later than the grid or extent does; it may be shorter, but not empty. `at`
@@ -128,6 +147,21 @@ enum err_code store_read(struct store *s, const struct extent *x, uint64_t at, s
 /* Removes an upload, and its blob if no other upload holds it; space is given back soon. Durable.
  * ERR_NOTFOUND. Runs against readers safely: their chunks stay, later reads fail NOTFOUND. */
 enum err_code store_drop(struct store *s, const struct upload_id *id, struct err *e);
+
+/* The same, but until `until_s` a lookup says ERR_DELETED instead of ERR_NOTFOUND (and store_due()
+ * names the upload after that, for a store_drop() that forgets it). ERR_DELETED: it was before. */
+enum err_code store_terminate(struct store *s, const struct upload_id *id, int64_t until_s,
+			      struct err *e);
+
+/* Gives an upload, finished or not, another expiry. Durable. ERR_NOTFOUND. ERR_DELETED. No writer
+ * of it may be open. */
+enum err_code store_extend(struct store *s, const struct upload_id *id, int64_t expires_s,
+			   struct err *e);
+
+/* The first unfinished upload whose id is larger than *after (NULL: the first): those are indexed,
+ * so that a start finds them without looking at all uploads. ERR_NOTFOUND: no more. */
+enum err_code store_next_open(struct store *s, const struct upload_id *after, struct upload_id *out,
+			      struct err *e);
 
 /* Up to max ids of uploads whose expires_s <= now, the most overdue first; *count says how many. */
 enum err_code store_due(struct store *s, int64_t now, struct upload_id *ids, size_t max,
@@ -147,7 +181,7 @@ enum err_code store_next_blob(struct store *s, const struct digest *after, struc
 
 /* Counted since store_open, except bytes_on_disk, which is asked of the engine. */
 struct store_stats {
-	uint64_t stages, commits, lookups, reads, drops, failures;
+	uint64_t stages, commits, concats, lookups, reads, drops, failures;
 	uint64_t bytes_staged, bytes_read;
 	uint64_t deduplicated; /* finishes that met their blob already there */
 	uint64_t bytes_on_disk;

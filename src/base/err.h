@@ -12,12 +12,16 @@
 	X(FORGED, "tag does not match")             \
 	X(EXPIRED, "its time is over")              \
 	X(NOTFOUND, "no such blob or upload")       \
+	X(DELETED, "it was deleted")                \
 	X(EXISTS, "it is there already")            \
 	X(OFFSET, "offset is not where we stopped") \
 	X(DIGEST, "digest does not match")          \
+	X(SUM, "checksum does not match")           \
+	X(LENGTH, "not the length announced")       \
 	X(TOOBIG, "larger than allowed")            \
 	X(FULL, "no room on the disk")              \
 	X(BUSY, "in use elsewhere")                 \
+	X(LIMIT, "more than one client may have")   \
 	X(FORMAT, "written by a newer version")     \
 	X(DAMAGED, "stored bytes are damaged")      \
 	X(IO, "storage failed")

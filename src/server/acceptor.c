@@ -14,6 +14,7 @@
 #include <uthash.h>
 
 #include "base/log.h"
+#include "server/address.h"
 #include "server/metrics.h"
 
 /* What a client too many is told; it is closed right behind. */
@@ -30,12 +31,6 @@ static const char REFUSAL[] = "HTTP/1.1 503 Service Unavailable\r\n"
 
 /* Bytes of an answer that a slow reader makes the kernel hold beyond what is on its way. */
 #define UNSENT_MAX (256 << 10)
-
-/* Whom a connection is counted against: an IPv4 address, or an IPv6 network of 64 bits, since a
- * client has as many addresses in there as it likes. */
-struct address {
-	uint8_t key[9];
-};
 
 struct count {
 	struct address address;
@@ -56,24 +51,6 @@ struct acceptor {
 	struct count *counts;
 	size_t total;
 };
-
-static struct address address_of(const struct sockaddr *sa)
-{
-	struct address a = { { 0 } };
-	const struct sockaddr_in6 *v6 = (const void *)sa;
-
-	if (sa->sa_family == AF_INET) {
-		a.key[0] = 4;
-		memcpy(a.key + 1, &((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4);
-	} else if (sa->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
-		a.key[0] = 4;
-		memcpy(a.key + 1, v6->sin6_addr.s6_addr + 12, 4);
-	} else if (sa->sa_family == AF_INET6) {
-		a.key[0] = 6;
-		memcpy(a.key + 1, v6->sin6_addr.s6_addr, 8);
-	}
-	return a;
-}
 
 /* True when there is room; it is then taken. */
 static bool enter(struct acceptor *a, const struct sockaddr *sa)

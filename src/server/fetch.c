@@ -32,7 +32,8 @@ struct fetch {
 	uint64_t epoch;
 	struct media *media;
 	int64_t now_s;
-	bool whole; /* 200 with all of it: the answer may be reused */
+	bool by_upload; /* by the upload's own URL, which answers otherwise before and after */
+	bool whole;     /* 200 with all of it: the answer may be reused */
 	struct reply *reply;
 	struct body body;
 	uint64_t missing; /* content offset of the page a worker is to load */
@@ -87,9 +88,12 @@ static void look_up(struct job *job)
 	struct err e = { 0 };
 
 	f->rc = store_lookup(f->server->store, &f->id, &u, &e);
-	if (f->rc == ERR_OK)
+	if (f->rc == ERR_OK && !u->finished) {
+		upload_free(u); /* it changes: not for the table */
+		f->rc = ERR_NOTFOUND;
+	} else if (f->rc == ERR_OK)
 		f->media = media_put(f->server->media, u, f->epoch);
-	else if (f->rc != ERR_NOTFOUND)
+	else if (f->rc != ERR_NOTFOUND && f->rc != ERR_DELETED)
 		log_warn("event=fetch_failed call=lookup error=\"%s\"", e.why);
 	request_wake(f->req);
 }
@@ -121,8 +125,12 @@ static void add_headers(struct fetch *f, struct reply *r)
 
 	etag_of(u, etag);
 	reply_header(r, "ETag", etag);
-	reply_headerf(r, "Cache-Control", "private, immutable, no-transform, max-age=%" PRId64,
-		      left > 0 ? left : 0);
+	if (f->by_upload)
+		reply_header(r, "Cache-Control", "no-store");
+	else
+		reply_headerf(r, "Cache-Control",
+			      "private, immutable, no-transform, max-age=%" PRId64,
+			      left > 0 ? left : 0);
 	if (r->status == 304)
 		return;
 	digest_header_format(digest, &u->digest);
@@ -161,12 +169,13 @@ static ssize_t read_block(void *ctx, uint64_t pos, uint8_t *buf, size_t max)
 	return (ssize_t)n;
 }
 
-/* A reply to a whole, short fetch answers the next ones too. */
+/* A reply to a whole, short fetch answers the next ones too. One that was put together begins where
+ * its first part does, and would be taken for that. */
 static void keep_for_reuse(struct fetch *f)
 {
 	const struct upload *u = f->media->upload;
 
-	if (f->whole && f->reply->chunk_count == 1)
+	if (f->whole && u->extent_count == 1 && f->reply->chunk_count == 1)
 		cache_attach(f->server->cache,
 			     (struct cache_key){ u->extents[0].locator, u->extents[0].start },
 			     f->reply, u->expires_s, end_of_reuse(f->now_s));
@@ -299,7 +308,7 @@ static enum http_next send_whole(struct fetch *f)
 	f->reply = reply_new(200);
 	if (f->reply == NULL)
 		return HTTP_CUT;
-	f->whole = true;
+	f->whole = !f->by_upload;
 	add_headers(f, f->reply);
 	reply_header(f->reply, "Content-Type", "application/octet-stream");
 	body_whole(&f->body, f->server, f->media);
@@ -379,7 +388,7 @@ static struct reply *ready_reply(struct request *req, const struct media *m, int
 {
 	const struct upload *u = m->upload;
 
-	if (u->extent_count == 0 || request_method(req) != HTTP_GET || conditional(req) ||
+	if (u->extent_count != 1 || request_method(req) != HTTP_GET || conditional(req) ||
 	    !pages_have_room(request_server(req)))
 		return NULL;
 	return cache_reply(request_server(req)->cache,
@@ -417,7 +426,7 @@ static enum http_next start(struct request *req, enum token_type type)
 		media_unref(m);
 		return request_reply(req, problem_not_found());
 	}
-	r = m == NULL ? NULL : ready_reply(req, m, now);
+	r = m == NULL || type == TOKEN_UPLOAD ? NULL : ready_reply(req, m, now);
 	if (r != NULL) {
 		media_unref(m);
 		return request_reply(req, r);
@@ -427,6 +436,7 @@ static enum http_next start(struct request *req, enum token_type type)
 		media_unref(m);
 		return HTTP_CUT;
 	}
+	f->by_upload = type == TOKEN_UPLOAD;
 	f->media = m;
 	if (m != NULL)
 		return decide(f);

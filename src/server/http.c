@@ -21,10 +21,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/acceptor.h"
-#include "server/cors.h"
 #include "server/guard.h"
+#include "server/interim.h"
 #include "server/linger.h"
 #include "server/metrics.h"
+#include "server/own_fields.h"
+#include "server/pace.h"
 #include "server/problem.h"
 #include "server/route.h"
 #include "server/server.h"
@@ -72,7 +74,7 @@ struct loop {
 	atomic_size_t conn_count;
 	atomic_size_t waiting; /* suspended requests */
 	unsigned quiet_turns;  /* without any, while cutting */
-	int64_t look_ms;       /* when to look for clients that have left */
+	int64_t look_ms;       /* when to look at all connections */
 	pthread_mutex_t lock;  /* arrivals */
 	struct arrival *arrivals;
 };
@@ -112,8 +114,12 @@ struct request {
 	enum http_method method;
 	struct route_match route;
 	uint64_t body_length, body_seen;
+	struct pace pace; /* of the body */
 	struct lingering linger;
+	atomic_bool interrupted;
+	atomic_bool waiting;
 	bool http11;
+	bool head_only; /* HEAD on the wire, whatever is asked for */
 	bool counted;
 	bool done_waited; /* the handler's done() is to be asked again */
 	char target[];    /* as sent, query and all */
@@ -123,6 +129,19 @@ static void move(struct request *r, enum state next)
 {
 	assert(states[r->state].next & TO(next));
 	r->state = next;
+}
+
+static int fd_of(struct request *r)
+{
+	return MHD_get_connection_info(r->mc, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
+static gnutls_session_t tls_of(struct request *r)
+{
+	return r->side->pool != TLS
+		       ? NULL
+		       : MHD_get_connection_info(r->mc, MHD_CONNECTION_INFO_GNUTLS_SESSION)
+				 ->tls_session;
 }
 
 /* ---- what handlers ask ---- */
@@ -140,6 +159,12 @@ enum http_method request_method(const struct request *r)
 bool request_from_admin(const struct request *r)
 {
 	return r->side->pool == OPERATOR;
+}
+
+struct address request_address(const struct request *r)
+{
+	return address_of(
+		MHD_get_connection_info(r->mc, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
 }
 
 const char *request_param(const struct request *r, size_t *len)
@@ -176,10 +201,11 @@ static enum MHD_Result match_header(void *cls, enum MHD_ValueKind kind, const ch
 	return MHD_YES;
 }
 
-static const char *search(const struct request *r, struct header_search *s, size_t *len)
+static const char *search(const struct request *r, enum MHD_ValueKind kind, struct header_search *s,
+			  size_t *len)
 {
 	s->name_len = strlen(s->name);
-	(void)MHD_get_connection_values_n(r->mc, MHD_HEADER_KIND, match_header, s);
+	(void)MHD_get_connection_values_n(r->mc, kind, match_header, s);
 	if (s->found <= s->nth)
 		return NULL;
 	while (s->len > 0 && strchr(" \t", s->value[s->len - 1]) != NULL)
@@ -195,7 +221,17 @@ static const char *search(const struct request *r, struct header_search *s, size
 const char *request_header(const struct request *r, const char *name, size_t *len, bool *twice)
 {
 	struct header_search s = { .name = name };
-	const char *value = search(r, &s, len);
+	const char *value = search(r, MHD_HEADER_KIND, &s, len);
+
+	if (twice != NULL)
+		*twice = s.found > 1;
+	return value;
+}
+
+const char *request_trailer(const struct request *r, const char *name, size_t *len, bool *twice)
+{
+	struct header_search s = { .name = name };
+	const char *value = search(r, MHD_FOOTER_KIND, &s, len);
 
 	if (twice != NULL)
 		*twice = s.found > 1;
@@ -207,7 +243,7 @@ const char *request_header_line(const struct request *r, const char *name, unsig
 {
 	struct header_search s = { .name = name, .nth = nth };
 
-	return search(r, &s, len);
+	return search(r, MHD_HEADER_KIND, &s, len);
 }
 
 uint64_t request_body_length(const struct request *r)
@@ -232,6 +268,12 @@ enum http_next request_reply(struct request *r, struct reply *reply)
 	return reply == NULL ? HTTP_CUT : HTTP_GO;
 }
 
+enum http_next request_interim(struct request *r, const char *fields)
+{
+	assert(r->reply == NULL);
+	return !r->http11 || interim_send(fields, fd_of(r), tls_of(r)) ? HTTP_GO : HTTP_CUT;
+}
+
 static void kick(struct loop *l)
 {
 	uint64_t one = 1;
@@ -240,8 +282,29 @@ static void kick(struct loop *l)
 		(void)!write(l->wake_fd, &one, sizeof(one));
 }
 
+enum http_next request_become(struct request *r, const struct handler *h)
+{
+	r->ctx = NULL;
+	r->handler = h;
+	return h->head(r);
+}
+
+void request_interrupt(struct request *r)
+{
+	atomic_store(&r->interrupted, true);
+	/* wakes the loop; what the kernel has is read first. A waiting request hears of it when it
+	 * is woken */
+	(void)shutdown(fd_of(r), SHUT_RD);
+}
+
+bool request_interrupted(const struct request *r)
+{
+	return atomic_load(&r->interrupted);
+}
+
 void request_wait(struct request *r)
 {
+	atomic_store(&r->waiting, true);
 	atomic_fetch_add(&r->side->loop->waiting, 1);
 	MHD_suspend_connection(r->mc);
 }
@@ -250,6 +313,7 @@ void request_wake(struct request *r)
 {
 	struct loop *l = r->side->loop;
 
+	atomic_store(&r->waiting, false);
 	MHD_resume_connection(r->mc);
 	atomic_fetch_sub(&l->waiting, 1);
 	/* in external mode nothing else wakes the loop */
@@ -305,22 +369,26 @@ static struct MHD_Response *native_make(struct reply *reply)
 	return m;
 }
 
-static bool names_origin(struct request *r)
+/* What the answer to this request has beside what every answer has. */
+static size_t own_fields(struct request *r, struct own_field out[static OWN_FIELDS])
 {
 	size_t n;
 
-	return request_header(r, "Origin", &n, NULL) != NULL;
+	return own_fields_of(request_server(r), request_header(r, "Origin", &n, NULL) != NULL,
+			     r->method == HTTP_OPTIONS ||
+				     request_header(r, "Tus-Resumable", &n, NULL) != NULL,
+			     out);
 }
 
 /* One that answers this request only. */
 static struct MHD_Response *native_for(struct request *r, bool close)
 {
 	struct MHD_Response *m = native_make(r->reply);
-	struct cors_field cors[CORS_FIELDS];
-	size_t n = m != NULL && names_origin(r) ? cors_fields(request_server(r), cors) : 0;
+	struct own_field own[OWN_FIELDS];
+	size_t n = m != NULL ? own_fields(r, own) : 0;
 
 	for (size_t i = 0; i < n; i++)
-		(void)MHD_add_response_header(m, cors[i].name, cors[i].value);
+		(void)MHD_add_response_header(m, own[i].name, own[i].value);
 	if (m != NULL && close)
 		(void)MHD_add_response_header(m, "Connection", "close");
 	return m;
@@ -352,7 +420,8 @@ static bool leaving(const struct request *r)
 
 static enum MHD_Result queue(struct request *r)
 {
-	const bool alone = leaving(r) || names_origin(r);
+	struct own_field own[OWN_FIELDS];
+	const bool alone = leaving(r) || own_fields(r, own) > 0;
 	struct MHD_Response *m = alone ? native_for(r, leaving(r)) : native_of(r->reply);
 	enum MHD_Result rc;
 
@@ -363,19 +432,6 @@ static enum MHD_Result queue(struct request *r)
 	if (alone)
 		MHD_destroy_response(m);
 	return rc;
-}
-
-static int fd_of(struct request *r)
-{
-	return MHD_get_connection_info(r->mc, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-}
-
-static gnutls_session_t tls_of(struct request *r)
-{
-	return r->side->pool != TLS
-		       ? NULL
-		       : MHD_get_connection_info(r->mc, MHD_CONNECTION_INFO_GNUTLS_SESSION)
-				 ->tls_session;
 }
 
 static void set_timeout(struct request *r, unsigned seconds)
@@ -395,11 +451,11 @@ static bool expects_continue(struct request *r)
  * still be sending. */
 static bool answer_by_hand(struct request *r)
 {
-	struct cors_field cors[CORS_FIELDS];
-	size_t n = names_origin(r) ? cors_fields(request_server(r), cors) : 0;
+	struct own_field own[OWN_FIELDS];
+	size_t n = own_fields(r, own);
 
 	set_timeout(r, LINGER_SECONDS);
-	return linger_start(&r->linger, r->reply, r->method == HTTP_HEAD, cors, n,
+	return linger_start(&r->linger, r->reply, r->head_only, own, n,
 			    MHD_get_reason_phrase_for((unsigned)r->reply->status), fd_of(r),
 			    tls_of(r), clock_mono_ms());
 }
@@ -478,10 +534,27 @@ static enum MHD_Result refuse_method(struct request *r)
 	return request_reply(r, reply) == HTTP_GO ? answer_early(r, false) : MHD_NO;
 }
 
+/* tus 1.0.0, "X-HTTP-Method-Override": if it is there, it is the method. Where no tus client has
+ * business it is left alone. */
+static enum http_method asked_method(struct request *r, const char *method)
+{
+	size_t n;
+	const char *v = request_header(r, "X-HTTP-Method-Override", &n, NULL);
+	char name[16] = { 0 };
+
+	if (v == NULL || !route_is_upload(r->target))
+		return route_method(method);
+	if (n >= sizeof(name))
+		return HTTP_OTHER;
+	memcpy(name, v, n);
+	return route_method(name);
+}
+
 static enum MHD_Result first_look(struct request *r, const char *method, const char *version)
 {
 	const struct settings *s = server_settings(request_server(r));
 	size_t n;
+	bool twice;
 	int status;
 
 	r->http11 = strcmp(version, "HTTP/1.1") == 0;
@@ -497,7 +570,10 @@ static enum MHD_Result first_look(struct request *r, const char *method, const c
 	r->body_length = body_length(r);
 	if (request_header(r, "Expect", &n, NULL) != NULL && r->http11 && !expects_continue(r))
 		return refuse(r, 417, "The only expectation met here is 100-continue.");
-	r->method = route_method(method);
+	if (request_header(r, "X-HTTP-Method-Override", &n, &twice) != NULL && twice)
+		return refuse(r, 400, "X-HTTP-Method-Override stands twice.");
+	r->head_only = strcmp(method, "HEAD") == 0;
+	r->method = asked_method(r, method);
 	r->route = route_find(r->method, r->target, request_from_admin(r), s->http_metrics);
 	if (r->method == HTTP_OTHER)
 		return refuse(r, 501, "No resource here knows that method.");
@@ -506,6 +582,8 @@ static enum MHD_Result first_look(struct request *r, const char *method, const c
 	if (r->route.handler == NULL)
 		return refuse(r, 404, NULL);
 	r->handler = r->route.handler;
+	if (r->handler->choose != NULL)
+		r->handler = r->handler->choose(r);
 	return MHD_YES;
 }
 
@@ -535,6 +613,7 @@ static enum MHD_Result at_head(struct request *r)
 		return MHD_YES;
 	}
 	move(r, AT_BODY);
+	pace_start(&r->pace, clock_mono_ms());
 	/* B5: an end that came with the head; the body may be here already, so time tells */
 	if (end_is_near(r))
 		set_timeout(r, 1);
@@ -564,7 +643,7 @@ static enum MHD_Result at_body(struct request *r, const char *data, size_t *size
 		r->body_seen += *size - left;
 		metric_add(METRIC_BYTES_RECEIVED, *size - left);
 		*size = left;
-		if (next == HTTP_CUT)
+		if (next == HTTP_CUT || (next == HTTP_GO && request_interrupted(r)))
 			return MHD_NO;
 		if (next == HTTP_WAIT)
 			return MHD_YES;
@@ -699,7 +778,7 @@ static void on_completed(void *cls, struct MHD_Connection *mc, void **req,
 		return;
 	if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK)
 		answer_late(r);
-	else if (r->reply != NULL && r->method != HTTP_HEAD && r->reply->status != 304)
+	else if (r->reply != NULL && !r->head_only && r->reply->status != 304)
 		metric_add(METRIC_BYTES_SENT, r->reply->size);
 	forget_request(conn_of(mc));
 }
@@ -806,14 +885,11 @@ static int turn_timeout(struct loop *l, bool due[static POOLS])
 
 /* B5 once more: an end that came with a request's last bytes raises no event after the answer. So
  * a connection is looked at once when it has become idle; from then on events tell. */
-static void look_for_leavers(struct loop *l, int64_t now_ms)
+static void look_for_leavers(struct loop *l)
 {
 	struct conn *c;
 	char x;
 
-	if (now_ms < l->look_ms)
-		return;
-	l->look_ms = now_ms + 1000;
 	DL_FOREACH (l->conns, c) {
 		if (c->request != NULL || !c->fresh)
 			continue;
@@ -821,6 +897,48 @@ static void look_for_leavers(struct loop *l, int64_t now_ms)
 		if (recv(c->fd, &x, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
 			(void)shutdown(c->fd, SHUT_RDWR);
 	}
+}
+
+/* A request that brings its body too slowly is answered, and what it brought stays. Time in which
+ * it waited for us does not count. */
+static void check_pace(struct request *r, const struct settings *s, int64_t now_ms)
+{
+	if (r->state != AT_BODY || r->reply != NULL)
+		return;
+	if (atomic_load(&r->waiting)) {
+		r->pace = (struct pace){ now_ms, r->body_seen };
+		return;
+	}
+	if (!pace_too_slow(&r->pace, r->body_seen, s->upload_min_rate, s->upload_min_rate_grace,
+			   now_ms))
+		return;
+	r->reply = problem_reply(408, "too-slow",
+				 "The body came too slowly; what has come may have been kept.");
+	move(r, LINGERING);
+	if (r->reply == NULL || !answer_by_hand(r))
+		(void)shutdown(fd_of(r), SHUT_RDWR);
+}
+
+static void look_for_slow(struct loop *l, int64_t now_ms)
+{
+	const struct settings *s = server_settings(l->http->server);
+	struct conn *c;
+
+	if (s->upload_min_rate == 0)
+		return;
+	DL_FOREACH (l->conns, c)
+		if (c->request != NULL)
+			check_pace(c->request, s, now_ms);
+}
+
+/* What no event tells of; once a second. */
+static void look_around(struct loop *l, int64_t now_ms)
+{
+	if (now_ms < l->look_ms)
+		return;
+	l->look_ms = now_ms + 1000;
+	look_for_leavers(l);
+	look_for_slow(l, now_ms);
 }
 
 static bool turn_stop(struct loop *l)
@@ -877,7 +995,7 @@ static void *loop_main(void *arg)
 		for (int i = 0; i < POOLS; i++)
 			if (l->sides[i].daemon != NULL && (all || due[i] || p[i].revents != 0))
 				(void)MHD_run(l->sides[i].daemon);
-		look_for_leavers(l, clock_mono_ms());
+		look_around(l, clock_mono_ms());
 	} while (!turn_stop(l));
 	return NULL;
 }

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "server/address.h"
 #include "server/listen.h"
 #include "server/reply.h"
 #include "server/settings.h"
@@ -42,6 +43,9 @@ enum http_next {
 
 /* What a route does with a request. Any function may be NULL, and each may answer. */
 struct handler {
+	/* Which handler it really is for, where that depends on header fields. Needs no other
+	 * function then. */
+	const struct handler *(*choose)(const struct request *r);
 	/* The head is there, the body not yet (nor 100 Continue). Needed without `done`. */
 	enum http_next (*head)(struct request *r);
 	/* Body bytes; *n is how many there are, and is set to how many were left (only with
@@ -72,7 +76,11 @@ size_t http_connections(const struct http *h);
 /* ---- for handlers ---- */
 
 struct server *request_server(const struct request *r);
+
+/* The method asked for: on the upload resource X-HTTP-Method-Override counts, if it is there. */
 enum http_method request_method(const struct request *r);
+
+struct address request_address(const struct request *r);
 bool request_from_admin(const struct request *r);
 
 /* What stood in the place of "*" in the route's path, and the query behind "?" (NULL: none). */
@@ -87,6 +95,11 @@ const char *request_header(const struct request *r, const char *name, size_t *le
 const char *request_header_line(const struct request *r, const char *name, unsigned nth,
 				size_t *len);
 
+/* A field of the trailer section (RFC 9110 section 6.5), for done() only. Names only that cannot be
+ * a field of the head as well, or that are looked for there first: the library may show the head's
+ * last field here once more. */
+const char *request_trailer(const struct request *r, const char *name, size_t *len, bool *twice);
+
 /* Bytes of body announced; 0 without a body, HTTP_LENGTH_UNKNOWN when chunked. */
 uint64_t request_body_length(const struct request *r);
 
@@ -96,6 +109,22 @@ void request_set_ctx(struct request *r, void *ctx);
 /* Answers: takes the caller's reference. What it returns is what the handler returns: HTTP_GO, or
  * HTTP_CUT for NULL (no memory). Once only. */
 enum http_next request_reply(struct request *r, struct reply *reply);
+
+/* Sends a 104 (Upload Resumption Supported) with these field lines, each ended by CR LF; from
+ * head() or body(), before any answer. HTTP_CUT if the connection is broken by it. A client of
+ * HTTP/1.0 gets none. */
+enum http_next request_interim(struct request *r, const char *fields);
+
+/* Ends the request as if its client had gone: what has come is delivered, then gone() is called.
+ * Any thread, as long as it is sure that gone() has not returned yet. */
+void request_interrupt(struct request *r);
+
+/* Whether it was interrupted: nothing that still arrives should be taken. */
+bool request_interrupted(const struct request *r);
+
+/* Hands the request over to another handler, whose head() is called now; what it returns is what
+ * the first one's head() returns. The context is NULL again: let go of it before. */
+enum http_next request_become(struct request *r, const struct handler *h);
 
 /* Stops the request until request_wake(). Loop only; call it before the work is handed over, so
  * that the wake cannot come first. */

@@ -8,6 +8,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/census.h"
+#include "server/claims.h"
+#include "server/finals.h"
 #include "server/metrics.h"
 #include "server/server.h"
 
@@ -30,6 +33,33 @@ static void ask_disk(struct server *s)
 		atomic_store(&s->disk_free, (uint64_t)v.f_bavail * v.f_frsize);
 }
 
+static enum err_code drop(struct server *s, const struct upload_id *id, struct err *e)
+{
+	enum err_code rc;
+
+	/* whoever works on it is about to move its end, or to find that it is over */
+	if (claims_held(s->claims, id))
+		return err_set(e, ERR_BUSY, "an upload that is due is worked on");
+	rc = store_drop(s->store, id, e);
+
+	media_forget(s->media, id);
+	if (rc == ERR_OK) {
+		census_leave(s->census, id);
+		finals_gone(s->finals, id);
+	}
+	return rc;
+}
+
+/* A final that waits for its parts, and its parts, stay as long as there is hope. */
+static enum err_code postpone(struct server *s, const struct upload_id *id, struct err *e)
+{
+	enum err_code rc =
+		store_extend(s->store, id,
+			     clock_now_s() + (int64_t)server_settings(s)->upload_ttl_unfinished, e);
+
+	return rc == ERR_DELETED ? ERR_NOTFOUND : rc;
+}
+
 /* One that cannot be dropped must not keep the others: the sweep goes on behind it, until a batch
  * gets nowhere. */
 static enum err_code drop_batch(struct server *server, const struct upload_id *ids, size_t n,
@@ -39,12 +69,12 @@ static enum err_code drop_batch(struct server *server, const struct upload_id *i
 	enum err_code rc, failed = ERR_OK;
 
 	for (size_t i = 0; i < n; i++) {
-		rc = store_drop(server->store, &ids[i], e);
-		media_forget(server->media, &ids[i]);
+		rc = finals_need(server->finals, &ids[i]) ? postpone(server, &ids[i], e)
+							  : drop(server, &ids[i], e);
 		if (rc == ERR_OK || rc == ERR_NOTFOUND) /* deleted meanwhile */
 			++*dropped;
 		else
-			failed = rc;
+			failed = rc; /* it is met again at the next sweep */
 	}
 	return *dropped == before ? failed : ERR_OK;
 }
@@ -73,7 +103,9 @@ static bool sweep(struct server *s, int64_t now)
 	uint64_t dropped = 0;
 	struct err e = { 0 };
 
-	if (keeper_sweep(s, now, SWEEP_MAX, &dropped, &e) != ERR_OK)
+	enum err_code rc = keeper_sweep(s, now, SWEEP_MAX, &dropped, &e);
+
+	if (rc != ERR_OK && rc != ERR_BUSY)
 		log_warn("event=sweep_failed error=\"%s\"", e.why);
 	if (dropped > 0)
 		log_info("event=sweep dropped=%llu", (unsigned long long)dropped);

@@ -7,8 +7,8 @@
 
 #include "base/clock.h"
 
-static char *write_out(const struct reply *reply, bool head_only, const struct cors_field *cors,
-		       size_t cors_count, const char *reason, size_t *len)
+static char *write_out(const struct reply *reply, bool head_only, const struct own_field *own,
+		       size_t own_count, const char *reason, size_t *len)
 {
 	char date[CLOCK_HTTP_SIZE];
 	char *text = NULL;
@@ -21,8 +21,8 @@ static char *write_out(const struct reply *reply, bool head_only, const struct c
 		      reason, date);
 	for (size_t i = 0; i < reply->header_count; i++)
 		(void)fprintf(f, "%s: %s\r\n", reply->headers[i].name, reply->headers[i].value);
-	for (size_t i = 0; i < cors_count; i++)
-		(void)fprintf(f, "%s: %s\r\n", cors[i].name, cors[i].value);
+	for (size_t i = 0; i < own_count; i++)
+		(void)fprintf(f, "%s: %s\r\n", own[i].name, own[i].value);
 	(void)fprintf(f, "Content-Length: %llu\r\n\r\n", (unsigned long long)reply->size);
 	if (!head_only && reply->kind == REPLY_TEXT)
 		(void)fwrite(reply->text, 1, reply->size, f);
@@ -34,11 +34,11 @@ static char *write_out(const struct reply *reply, bool head_only, const struct c
 }
 
 bool linger_start(struct lingering *l, const struct reply *reply, bool head_only,
-		  const struct cors_field *cors, size_t cors_count, const char *reason, int fd,
+		  const struct own_field *own, size_t own_count, const char *reason, int fd,
 		  gnutls_session_t tls, int64_t now_ms)
 {
 	size_t len;
-	char *text = write_out(reply, head_only, cors, cors_count, reason, &len);
+	char *text = write_out(reply, head_only, own, own_count, reason, &len);
 	ssize_t sent = -1;
 
 	if (text == NULL)

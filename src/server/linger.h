@@ -9,7 +9,7 @@
 
 #include <gnutls/gnutls.h>
 
-#include "server/cors.h"
+#include "server/own_fields.h"
 #include "server/reply.h"
 
 #define LINGER_SECONDS 2
@@ -23,7 +23,7 @@ struct lingering {
 /* Writes the whole answer (a text reply) with these further fields to the socket and closes our
  * direction; tls is NULL for a plain connection. False: it could not be written. */
 bool linger_start(struct lingering *l, const struct reply *reply, bool head_only,
-		  const struct cors_field *cors, size_t cors_count, const char *reason, int fd,
+		  const struct own_field *own, size_t own_count, const char *reason, int fd,
 		  gnutls_session_t tls, int64_t now_ms);
 
 /* Counts bytes thrown away; true when it has been enough. */

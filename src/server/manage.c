@@ -5,74 +5,116 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/census.h"
+#include "server/finals.h"
 #include "server/problem.h"
 #include "server/server.h"
-#include "wire/token.h"
+#include "server/target.h"
 
 struct removal {
-	struct request *req;
+	struct target target;
+	struct reply *(*refusal)(enum err_code rc);
 	struct job job;
-	struct upload_id id;
+	bool told; /* a worker has been told to drop it */
 	enum err_code rc;
 };
+
+enum err_code manage_terminate(struct server *s, const struct upload_id *id)
+{
+	const int64_t until = clock_now_s() + (int64_t)server_settings(s)->upload_ttl_unfinished;
+	struct err e = { 0 };
+	enum err_code rc = store_terminate(s->store, id, until, &e);
+
+	media_forget(s->media, id);
+	if (rc == ERR_DELETED || rc == ERR_NOTFOUND)
+		return ERR_NOTFOUND;
+	if (rc != ERR_OK) {
+		log_warn("event=delete_failed error=\"%s\"", e.why);
+		return rc;
+	}
+	census_leave(s->census, id);
+	finals_gone(s->finals, id);
+	return ERR_OK;
+}
 
 static void drop(struct job *job)
 {
 	struct removal *x = (struct removal *)((char *)job - offsetof(struct removal, job));
-	struct server *s = request_server(x->req);
-	struct err e = { 0 };
 
-	x->rc = store_drop(s->store, &x->id, &e);
-	media_forget(s->media, &x->id);
-	if (x->rc != ERR_OK && x->rc != ERR_NOTFOUND)
-		log_warn("event=delete_failed error=\"%s\"", e.why);
-	request_wake(x->req);
+	x->rc = manage_terminate(request_server(x->target.req), &x->target.id);
+	request_wake(x->target.req);
+}
+
+static enum http_next hand_over(struct removal *x)
+{
+	x->told = true;
+	x->job.run = drop;
+	request_wait(x->target.req);
+	workers_submit(request_server(x->target.req)->writers, &x->job);
+	return HTTP_WAIT;
+}
+
+static enum http_next next(struct removal *x)
+{
+	struct request *req = x->target.req;
+	enum http_next step;
+
+	if (x->told) {
+		target_fini(&x->target); /* whatever its client does with the answer */
+		return request_reply(req, x->rc == ERR_OK ? reply_new(204) : problem_of(x->rc));
+	}
+	step = target_find(&x->target);
+	if (step != HTTP_GO)
+		return step;
+	if (x->target.rc != ERR_OK)
+		return request_reply(req, x->refusal(x->target.rc));
+	return hand_over(x);
+}
+
+/* On the fetch path there is one answer to whatever is not there. */
+static struct reply *not_found(enum err_code rc)
+{
+	return problem_of(rc == ERR_EXPIRED ? ERR_NOTFOUND : rc);
 }
 
 static enum http_next start(struct request *req, enum token_type type)
 {
-	struct server *s = request_server(req);
+	struct reply *(*refusal)(enum err_code) = type == TOKEN_UPLOAD ? target_problem : not_found;
+	struct target t = { .req = NULL };
+	enum err_code rc = target_check(&t, req, type);
 	struct removal *x;
-	struct token t;
-	size_t n;
-	const char *text = request_param(req, &n);
 
-	if (token_verify(&t, text, n, type, clock_now_s(), keys_find, server_keys(s)) != ERR_OK)
-		return request_reply(req, problem_not_found());
+	if (rc != ERR_OK)
+		return request_reply(req, refusal(rc));
 	x = calloc(1, sizeof(*x));
 	if (x == NULL)
 		return HTTP_CUT;
-	x->req = req;
-	x->id = t.upload;
-	x->job.run = drop;
+	x->target = t;
+	x->refusal = refusal;
 	request_set_ctx(req, x);
-	request_wait(req);
-	workers_submit(s->writers, &x->job);
-	return HTTP_WAIT;
-}
-
-static enum http_next finish(struct request *req, const struct removal *x)
-{
-	return request_reply(req, x->rc == ERR_OK ? reply_new(204) : problem_of(x->rc));
+	return next(x);
 }
 
 static enum http_next head(struct request *req)
 {
 	struct removal *x = request_ctx(req);
 
-	return x == NULL ? start(req, TOKEN_MANAGE) : finish(req, x);
+	return x == NULL ? start(req, TOKEN_MANAGE) : next(x);
 }
 
 static enum http_next head_upload(struct request *req)
 {
 	struct removal *x = request_ctx(req);
 
-	return x == NULL ? start(req, TOKEN_UPLOAD) : finish(req, x);
+	return x == NULL ? start(req, TOKEN_UPLOAD) : next(x);
 }
 
 static void gone(struct request *req)
 {
-	free(request_ctx(req));
+	struct removal *x = request_ctx(req);
+
+	target_fini(&x->target);
+	free(x);
 }
 
 const struct handler manage_delete_handler = { .head = head, .gone = gone };

@@ -88,14 +88,23 @@ struct media *media_get(struct media_table *t, const struct upload_id *id)
 
 static struct media *media_new(struct upload *upload)
 {
+	struct upload bare = *upload;
 	struct media *m = calloc(1, sizeof(*m));
 
 	if (m == NULL) {
 		upload_free(upload);
 		return NULL;
 	}
+	/* what its client said of it may be larger than all the rest, and no fetch asks for it */
+	bare.meta.len = 0;
+	m->upload = upload->meta.len == 0 ? upload : upload_clone(&bare);
+	if (m->upload != upload)
+		upload_free(upload);
+	if (m->upload == NULL) {
+		free(m);
+		return NULL;
+	}
 	atomic_init(&m->refs, 1);
-	m->upload = upload;
 	return m;
 }
 

@@ -91,26 +91,68 @@ static uint64_t default_ttl(enum kind k, const struct settings *set)
 	}
 }
 
-enum err_code params_parse(struct params *out, const char *query, const struct settings *set,
-			   const char **complaint)
+static enum err_code take_query(struct params *p, struct query *q, const char *text,
+				const char **complaint)
 {
-	struct params p = { .kind = KIND_FILE };
-	struct query q = { 0 };
-
 	*complaint = "The query is not well formed.";
-	if (query != NULL && query_parse(&q, query, strlen(query)) != ERR_OK)
+	if (text != NULL && query_parse(q, text, strlen(text)) != ERR_OK)
 		return ERR_INVALID;
-	for (size_t i = 0; i < q.count; i++) {
-		*complaint = take(&p, q.pairs[i].name, q.pairs[i].value);
+	for (size_t i = 0; i < q->count; i++) {
+		*complaint = take(p, q->pairs[i].name, q->pairs[i].value);
 		if (*complaint != NULL)
 			return ERR_INVALID;
 	}
+	return ERR_OK;
+}
+
+static enum err_code take_metadata(struct params *p, const struct metadata *m,
+				   const struct query *q, const char **complaint)
+{
+	char value[QUERY_VALUE_MAX + 1];
+	const char *before;
+	bool there;
+
+	for (size_t i = 0; i < sizeof(readers) / sizeof(readers[0]); i++) {
+		*complaint = "A parameter in Upload-Metadata is too long.";
+		if (!metadata_get(m, readers[i].name, value, sizeof(value), &there)) {
+			if (there)
+				return ERR_INVALID;
+			continue;
+		}
+		before = query_get(q, readers[i].name);
+		*complaint = before != NULL && strcmp(before, value) != 0
+				     ? "A parameter stands in the query and in Upload-Metadata, "
+				       "and they do not agree."
+				     : readers[i].take(p, value);
+		if (*complaint != NULL)
+			return ERR_INVALID;
+	}
+	return ERR_OK;
+}
+
+enum err_code params_parse_both(struct params *out, const char *query, const struct metadata *m,
+				const struct settings *set, const char **complaint)
+{
+	struct params p = { .kind = KIND_FILE };
+	struct query q = { 0 };
+	enum err_code rc = take_query(&p, &q, query, complaint);
+
+	if (rc == ERR_OK && m != NULL)
+		rc = take_metadata(&p, m, &q, complaint);
+	if (rc != ERR_OK)
+		return rc;
 	if (p.ttl_s == 0)
 		p.ttl_s = default_ttl(p.kind, set);
 	if (p.ttl_s > set->upload_ttl_max)
 		p.ttl_s = set->upload_ttl_max;
 	*out = p;
 	return ERR_OK;
+}
+
+enum err_code params_parse(struct params *out, const char *query, const struct settings *set,
+			   const char **complaint)
+{
+	return params_parse_both(out, query, NULL, set, complaint);
 }
 
 enum err_code params_add_digest(struct params *p, const char *field, size_t n,

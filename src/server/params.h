@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/ids.h"
 #include "server/settings.h"
+#include "wire/metadata.h"
 
 #define PARAMS_RECIPIENTS_MAX 1024
 
@@ -23,11 +24,16 @@ struct params {
 	struct digest digest; /* the content must have */
 };
 
-/* Reads the query of an upload (NULL: none) and fills what is not said with the defaults of its
- * kind. A ttl longer than the server keeps anything is shortened to that. ERR_INVALID; then
- * *complaint is a static sentence for the client. */
+/* Reads the query of an upload (NULL: none). What is not said has the default of its kind. A ttl
+ * longer than the server keeps anything is shortened to that. ERR_INVALID; then *complaint is a
+ * static sentence for the client. */
 enum err_code params_parse(struct params *out, const char *query, const struct settings *set,
 			   const char **complaint);
+
+/* The same, of the query and of the keys of an Upload-Metadata field, where others than ours are
+ * the client's own business. What stands in both must agree. */
+enum err_code params_parse_both(struct params *out, const char *query, const struct metadata *m,
+				const struct settings *set, const char **complaint);
 
 /* Adds the digest of a Repr-Digest field (NULL: none). ERR_INVALID as above: not well formed, or
  * not the one of the query. */

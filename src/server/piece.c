@@ -9,14 +9,20 @@
 #define FIRST_CAP ((size_t)4 << 10)
 #define SECOND_CAP ((size_t)32 << 10)
 
+static uint64_t to_next_line(uint64_t offset)
+{
+	return CHUNK_MAX - offset % CHUNK_MAX;
+}
+
 struct piece *piece_new(uint64_t offset)
 {
+	const uint64_t goal = to_next_line(offset);
 	struct piece *p = calloc(1, sizeof(*p));
 
 	if (p == NULL)
 		return NULL;
 	p->offset = offset;
-	p->chunk = chunk_new(FIRST_CAP);
+	p->chunk = chunk_new(goal < FIRST_CAP ? (size_t)goal : FIRST_CAP);
 	if (p->chunk == NULL) {
 		free(p);
 		return NULL;
@@ -38,7 +44,7 @@ static bool charge(struct piece *p, uint64_t bytes, struct server *server)
 
 bool piece_grow(struct piece *p, uint64_t announced, struct server *server)
 {
-	uint64_t goal = CHUNK_MAX - p->offset % CHUNK_MAX;
+	uint64_t goal = to_next_line(p->offset);
 	size_t cap;
 
 	if (announced - p->offset < goal)

@@ -14,9 +14,11 @@ struct server;
 
 struct piece {
 	struct chunk *chunk;
-	uint64_t offset;     /* in the upload, of its first byte */
-	uint64_t charged;    /* bytes of the common budget (server->upload_memory) */
-	bool hashed, stored; /* for the session, under its lock */
+	uint64_t offset;  /* in the upload, of its first byte */
+	uint64_t charged; /* bytes of the common budget (server->upload_memory) */
+	/* for the session, under its lock: */
+	bool mark; /* everything up to its end is to be made durable */
+	bool hashed, staged, stored;
 	struct piece *next;
 };
 

@@ -1,24 +1,34 @@
 #include "server/problem.h"
 
+#include <inttypes.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TYPE_PREFIX "urn:restante:problem:"
+/* Types registered by others are written out. */
+#define IANA "https://iana.org/assignments/http-problem-types#"
 
 static const struct {
 	int status;
 	const char *title;
 } titles[] = {
 	{ 400, "Bad Request" },
+	{ 403, "Forbidden" },
 	{ 404, "Not Found" },
 	{ 405, "Method Not Allowed" },
+	{ 408, "Request Timeout" },
 	{ 409, "Conflict" },
+	{ 410, "Gone" },
 	{ 412, "Precondition Failed" },
 	{ 413, "Content Too Large" },
+	{ 415, "Unsupported Media Type" },
 	{ 416, "Range Not Satisfiable" },
 	{ 417, "Expectation Failed" },
+	{ 429, "Too Many Requests" },
 	{ 431, "Request Header Fields Too Large" },
+	{ 460, "Checksum Mismatch" },
 	{ 500, "Internal Server Error" },
 	{ 501, "Not Implemented" },
 	{ 503, "Service Unavailable" },
@@ -37,13 +47,23 @@ static const struct {
 	{ ERR_NOTFOUND, 404, NULL, NULL },
 	{ ERR_FORGED, 404, NULL, NULL },
 	{ ERR_EXPIRED, 404, NULL, NULL },
+	{ ERR_DELETED, 404, NULL, NULL },
 	{ ERR_OFFSET, 409, NULL, "The offset is not where the upload stopped." },
 	{ ERR_DIGEST, 400, "digest-mismatch",
-	  "What arrived does not have the digest that was announced; nothing was kept." },
-	{ ERR_TOOBIG, 413, "too-large", "The upload is larger than this server takes." },
+	  "What arrived does not have the digest that was announced; it was not kept." },
+	{ ERR_SUM, 460, "checksum-mismatch",
+	  "What arrived in this request does not have the checksum announced; it was not kept." },
+	{ ERR_LENGTH, 400, IANA "inconsistent-upload-length",
+	  "The upload does not have the length that was announced." },
+	{ ERR_TOOBIG, 413, "too-large",
+	  "More bytes than this server takes, or than the upload was to have." },
+	{ ERR_BUSY, 503, "too-many-uploads", "Too many uploads are unfinished; try again later." },
+	{ ERR_LIMIT, 429, "too-many-uploads",
+	  "Too many uploads of this client are unfinished; finish or delete some." },
 	{ ERR_FULL, 507, "storage-full", "There is no room for this upload; nothing was kept." },
 	{ ERR_DAMAGED, 500, "damaged", "The stored bytes are damaged." },
-	{ ERR_IO, 503, "storage-failed", "The store failed; nothing was kept. Try again." },
+	{ ERR_IO, 503, "storage-failed",
+	  "The store failed; nothing was kept but what was acknowledged. Try again." },
 };
 
 static const char *title_of(int status)
@@ -54,28 +74,24 @@ static const char *title_of(int status)
 	return "Error";
 }
 
-static char *problem_json(int status, const char *slug, const char *detail)
+static json_t *problem_json(int status, const char *slug, const char *detail)
 {
-	char type[64] = "about:blank";
-	json_t *j;
-	char *text;
+	char type[128] = "about:blank";
 
 	if (slug != NULL)
-		(void)snprintf(type, sizeof(type), TYPE_PREFIX "%s", slug);
-	j = json_pack("{s:s, s:s, s:i, s:s*}", "type", type, "title", title_of(status), "status",
-		      status, "detail", detail);
-	if (j == NULL)
-		return NULL;
-	text = json_dumps(j, JSON_COMPACT);
-	json_decref(j);
-	return text;
+		(void)snprintf(type, sizeof(type), "%s%s", strchr(slug, ':') ? "" : TYPE_PREFIX,
+			       slug);
+	return json_pack("{s:s, s:s, s:i, s:s*}", "type", type, "title", title_of(status), "status",
+			 status, "detail", detail);
 }
 
-struct reply *problem_reply(int status, const char *slug, const char *detail)
+/* Takes j over. */
+static struct reply *reply_of_json(int status, json_t *j)
 {
 	struct reply *r = reply_new(status);
-	char *text = problem_json(status, slug, detail);
+	char *text = j == NULL ? NULL : json_dumps(j, JSON_COMPACT);
 
+	json_decref(j);
 	if (r == NULL || text == NULL) {
 		reply_unref(r);
 		free(text);
@@ -87,6 +103,27 @@ struct reply *problem_reply(int status, const char *slug, const char *detail)
 	reply_header(r, "X-Content-Type-Options", "nosniff");
 	if (status == 429 || status == 503 || status == 507)
 		reply_header(r, "Retry-After", status == 507 ? "60" : "5");
+	return r;
+}
+
+struct reply *problem_reply(int status, const char *slug, const char *detail)
+{
+	return reply_of_json(status, problem_json(status, slug, detail));
+}
+
+struct reply *problem_offset(uint64_t expected, uint64_t provided)
+{
+	json_t *j = problem_json(409, IANA "mismatching-upload-offset",
+				 "The offset is not where the upload stopped.");
+	struct reply *r;
+
+	if (j != NULL) {
+		(void)json_object_set_new(j, "expected-offset", json_integer((json_int_t)expected));
+		(void)json_object_set_new(j, "provided-offset", json_integer((json_int_t)provided));
+	}
+	r = reply_of_json(409, j);
+	if (r != NULL)
+		reply_headerf(r, "Upload-Offset", "%" PRIu64, expected);
 	return r;
 }
 

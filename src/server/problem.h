@@ -3,13 +3,19 @@
 #ifndef RESTANTE_SERVER_PROBLEM_H
 #define RESTANTE_SERVER_PROBLEM_H
 
+#include <stdint.h>
+
 #include "base/err.h"
 #include "server/reply.h"
 
-/* A problem with this status. slug names a type of ours ("digest-mismatch"), NULL is about:blank;
- * detail is for a person and never holds what a client sent, NULL leaves it out. 429, 503 and 507
- * get Retry-After. NULL without memory. */
+/* A problem with this status. slug names a type of ours ("digest-mismatch") or is a whole URI, NULL
+ * is about:blank; detail is for a person and never holds what a client sent, NULL leaves it out.
+ * 429, 503 and 507 get Retry-After. NULL without memory. */
 struct reply *problem_reply(int status, const char *slug, const char *detail);
+
+/* 409 with the offset that would have been right, as field and as member (draft-ietf-httpbis-
+ * resumable-upload, "Mismatching Offset"). NULL without memory. */
+struct reply *problem_offset(uint64_t expected, uint64_t provided);
 
 /* The problem that a failed call means to the client; e->why stays with us. */
 struct reply *problem_of(enum err_code code);

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "server/dialect/put.h"
+#include "server/dialect/choose.h"
 #include "server/fetch.h"
 #include "server/health.h"
 #include "server/manage.h"
@@ -17,12 +17,15 @@ static const struct route {
 	const struct handler *handler;
 	unsigned where;
 } routes[] = {
-	{ HTTP_PUT | HTTP_POST, "/v1/media", &put_handler, PUBLIC },
+	{ HTTP_PUT | HTTP_POST, "/v1/media", &choose_put_handler, PUBLIC },
 	{ HTTP_GET | HTTP_HEAD, "/v1/media", &fetch_handler, PUBLIC },
 	{ HTTP_GET | HTTP_HEAD, "/v1/media/*", &fetch_handler, PUBLIC },
 	{ HTTP_DELETE, "/v1/media/*", &manage_delete_handler, PUBLIC },
-	{ HTTP_GET | HTTP_HEAD, "/v1/uploads/*", &fetch_upload_handler, PUBLIC },
-	{ HTTP_DELETE, "/v1/uploads/*", &manage_delete_upload_handler, PUBLIC },
+	{ HTTP_PUT | HTTP_POST, "/v1/uploads", &choose_create_handler, PUBLIC },
+	{ HTTP_PUT | HTTP_POST, "/v1/uploads/", &choose_create_handler, PUBLIC },
+	{ HTTP_GET | HTTP_HEAD, "/v1/uploads/*", &choose_look_handler, PUBLIC },
+	{ HTTP_PATCH, "/v1/uploads/*", &choose_append_handler, PUBLIC },
+	{ HTTP_DELETE, "/v1/uploads/*", &choose_delete_handler, PUBLIC },
 	{ HTTP_GET | HTTP_HEAD, "/healthz", &healthz_handler, PUBLIC | ADMIN },
 	{ HTTP_GET | HTTP_HEAD, "/readyz", &readyz_handler, PUBLIC | ADMIN },
 	{ HTTP_GET | HTTP_HEAD, "/metrics", &metrics_handler, ADMIN | METRICS },
@@ -51,6 +54,16 @@ static const char *path_of(const char *target)
 		return target;
 	p += strcspn(p, "/?");
 	return *p == '/' ? p : "/";
+}
+
+bool route_is_upload(const char *target)
+{
+	static const char uploads[] = "/v1/uploads";
+	const size_t n = sizeof(uploads) - 1;
+	const char *path = path_of(target);
+
+	return strncmp(path, uploads, n) == 0 &&
+	       (path[n] == '\0' || path[n] == '/' || path[n] == '?');
 }
 
 static bool fits(const char *pattern, const char *path, size_t len, struct route_match *m)

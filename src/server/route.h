@@ -2,6 +2,8 @@
 #ifndef RESTANTE_SERVER_ROUTE_H
 #define RESTANTE_SERVER_ROUTE_H
 
+#include <stdbool.h>
+
 #include "server/http.h"
 
 struct route_match {
@@ -15,6 +17,9 @@ struct route_match {
  * query is not looked at). NULL handler and allow 0: 404; NULL and allow: 405. */
 struct route_match route_find(enum http_method method, const char *target, bool admin,
 			      bool public_metrics);
+
+/* Whether a request target is the upload resource, or creates one there. */
+bool route_is_upload(const char *target);
 
 /* Writes the names of methods, "GET, HEAD, …", and a NUL. */
 #define ROUTE_ALLOW_SIZE 64

@@ -14,6 +14,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/census.h"
+#include "server/claims.h"
+#include "server/finals.h"
 #include "server/http.h"
 #include "server/keeper.h"
 #include "server/server.h"
@@ -199,6 +202,12 @@ static enum err_code open_all(struct running *r, struct err *e)
 	if (rc == ERR_OK)
 		rc = media_table_new(&s->media, set->fetch_records, e);
 	if (rc == ERR_OK)
+		rc = claims_new(&s->claims, e);
+	if (rc == ERR_OK)
+		rc = census_new(&s->census, e);
+	if (rc == ERR_OK)
+		rc = finals_new(&s->finals, s, e);
+	if (rc == ERR_OK)
 		rc = workers_new(&s->writers, set->upload_workers, "writer", e);
 	if (rc == ERR_OK)
 		rc = workers_new(&s->readers, set->fetch_workers, "reader", e);
@@ -207,7 +216,9 @@ static enum err_code open_all(struct running *r, struct err *e)
 	atomic_store(&s->settings, set);
 	atomic_store(&s->keys, r->keys);
 	s->started_s = clock_now_s();
-	rc = keeper_start(&r->keeper, s, e);
+	rc = finals_load(s->finals, e);
+	if (rc == ERR_OK)
+		rc = keeper_start(&r->keeper, s, e);
 	if (rc == ERR_OK)
 		rc = http_start(&http, s, set, r->listeners, r->listener_count, r->admin_fd, e);
 	atomic_store(&s->http, http);
@@ -233,6 +244,9 @@ static void close_all(struct running *r)
 	http_free(s->http);
 	cache_free(s->cache);
 	media_table_free(s->media);
+	claims_free(s->claims);
+	census_free(s->census);
+	finals_free(s->finals);
 	store_close(s->store);
 	for (size_t i = 0; i < r->listener_count; i++)
 		listen_close(&r->listeners[i]);

@@ -14,6 +14,9 @@
 #include "server/workers.h"
 #include "storage/store.h"
 
+struct census;
+struct claims;
+struct finals;
 struct http;
 
 struct server {
@@ -26,6 +29,9 @@ struct server {
 	struct workers *readers; /* read for fetches */
 	struct cache *cache;
 	struct media_table *media;
+	struct claims *claims;       /* who works on which unfinished upload */
+	struct census *census;       /* how many of them there are */
+	struct finals *finals;       /* those that wait for their parts */
 	_Atomic(struct http *) http; /* NULL until it has started: it answers before that */
 
 	int64_t started_s;

@@ -5,10 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sodium.h>
 #include <utlist.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "server/census.h"
+#include "server/claims.h"
+#include "server/finals.h"
 #include "server/metrics.h"
 #include "server/pages.h"
 #include "server/piece.h"
@@ -23,6 +26,11 @@
 /* A long upload is hashed by one worker while another stores it; for a short one that is not worth
  * the change of threads. */
 #define APART_MIN ((uint64_t)2 << 20)
+/* What a crash of the server may cost a request under way, at most: so many bytes, or what came in
+ * so long a time, unless that is hardly anything. A mark costs a synced write. */
+#define MARK_BYTES ((uint64_t)64 << 20)
+#define MARK_MS 10000
+#define MARK_WORTH ((uint64_t)64 << 10)
 
 enum command { GO_ON, FINISH, BREAK_OFF };
 
@@ -36,16 +44,17 @@ struct turn {
 struct session {
 	struct server *server;
 	struct request *req;
-	struct upload rec;  /* what the upload is to be */
-	uint64_t announced; /* bytes, or HTTP_LENGTH_UNKNOWN */
-	uint64_t max;
-	bool apart; /* hashed and stored by different workers */
-	bool digest_expected;
-	struct digest expected;
+	struct session_plan plan; /* its rec is ours */
+	struct session_close close;
+	uint64_t end;   /* of the upload, as far as is known: nothing is taken beyond */
+	uint64_t limit; /* nor beyond this */
+	bool apart;     /* hashed and stored by different workers */
 
 	/* the loop's */
 	struct piece *filling;
-	uint64_t received;
+	uint64_t received; /* upload offset of what comes next */
+	uint64_t marked;   /* ... up to which it is durable, or soon will be */
+	int64_t marked_ms;
 
 	/* between all, under lock */
 	pthread_mutex_t lock;
@@ -56,11 +65,14 @@ struct session {
 	enum command command;
 	enum session_state state;
 	enum err_code error;
+	uint64_t durable;
 	struct piece *kept;
 	unsigned kept_count;
 	bool keep;
 
-	struct digester digester; /* of whose turn it is to hash */
+	struct digester digester; /* of whose turn it is to hash; these two as well */
+	struct sums *sums;        /* NULL: none asked for */
+	struct midstate midstate; /* at the end of the last mark */
 	struct writer *writer;    /* of whose turn it is to store */
 	struct upload *done;
 };
@@ -76,11 +88,27 @@ static enum err_code room_on_disk(struct session *s, struct err *e)
 
 static enum err_code open_writer(struct session *s, struct err *e)
 {
-	uint64_t expect = s->announced == HTTP_LENGTH_UNKNOWN ? 0 : s->announced;
+	const struct upload *rec = s->plan.rec;
+	uint64_t expect = s->plan.announced == HTTP_LENGTH_UNKNOWN ? 0 : s->plan.announced;
 
 	if (s->writer != NULL)
 		return ERR_OK;
-	return store_create(s->server->store, &s->rec, expect, &s->writer, e);
+	if (s->plan.fresh)
+		return store_create(s->server->store, rec, expect, &s->writer, e);
+	return store_append(s->server->store, &rec->id, rec->offset, expect, &s->writer, e);
+}
+
+static void close_writer(struct session *s)
+{
+	writer_close(s->writer);
+	s->writer = NULL;
+}
+
+static void hash(struct session *s, struct bytes data)
+{
+	digest_update(&s->digester, data);
+	if (s->sums != NULL)
+		sums_update(s->sums, data);
 }
 
 static enum err_code stage(struct session *s, struct piece *p, struct err *e)
@@ -90,6 +118,23 @@ static enum err_code stage(struct session *s, struct piece *p, struct err *e)
 	if (rc == ERR_OK)
 		rc = open_writer(s, e);
 	return rc == ERR_OK ? writer_stage(s->writer, piece_bytes(p), e) : rc;
+}
+
+static int64_t end_of_unfinished(const struct session *s)
+{
+	return clock_now_s() + (int64_t)server_settings(s->server)->upload_ttl_unfinished;
+}
+
+/* What has been staged counts from now on, and the upload stays open. */
+static enum err_code commit_open(struct session *s, struct bytes tail, const struct midstate *m,
+				 struct upload **rec, struct err *e)
+{
+	const struct commit c = { .tail = tail,
+				  .midstate = m,
+				  .length = s->plan.length,
+				  .expires_s = end_of_unfinished(s) };
+
+	return writer_commit(s->writer, &c, rec, e);
 }
 
 static void forget_kept(struct session *s)
@@ -122,7 +167,7 @@ static void publish(struct session *s, struct piece *tail, uint64_t epoch)
 	struct err e;
 
 	/* the table keeps one record, the session answers from another */
-	if (store_lookup(s->server->store, &s->rec.id, &copy, &e) != ERR_OK)
+	if (store_lookup(s->server->store, &s->plan.rec->id, &copy, &e) != ERR_OK)
 		return;
 	m = media_put(s->server->media, copy, epoch);
 	if (m == NULL)
@@ -137,29 +182,69 @@ static void publish(struct session *s, struct piece *tail, uint64_t epoch)
 	media_unref(m);
 }
 
-static enum err_code finish(struct session *s, struct piece *tail, struct err *e)
+static enum err_code check_sums(struct session *s, struct err *e)
 {
-	const uint64_t epoch = media_epoch(s->server->media, &s->rec.id);
-	struct digest d;
-	struct commit c = { .digest = &d, .expires_s = s->rec.expires_s };
-	enum err_code rc = room_on_disk(s, e);
+	for (size_t i = 0; i < s->close.sum_count; i++)
+		if (!sums_match(s->sums, &s->close.sums[i].claim))
+			return err_set(e, s->close.sums[i].otherwise, "not the %s announced",
+				       sum_name(s->close.sums[i].claim.sum));
+	return ERR_OK;
+}
 
-	if (rc != ERR_OK)
-		return rc;
-	if (tail != NULL) {
-		c.tail = piece_bytes(tail);
-		digest_update(&s->digester, c.tail);
-	}
-	c.length = digest_count(&s->digester);
-	digest_final(&s->digester, &d);
-	if (s->digest_expected && !digest_equal(&d, &s->expected))
+static enum err_code check_digest(const struct session *s, const struct digest *d, struct err *e)
+{
+	if ((s->plan.digest_expected && !digest_equal(d, &s->plan.expected)) ||
+	    (s->close.digest_expected && !digest_equal(d, &s->close.expected)))
 		return err_set(e, ERR_DIGEST, "not the digest announced");
-	rc = open_writer(s, e);
+	return ERR_OK;
+}
+
+/* The upload is whole with this: it gets its digest, and the life of a finished one. */
+static enum err_code commit_whole(struct session *s, struct piece *tail, struct bytes rest,
+				  struct err *e)
+{
+	const uint64_t epoch = media_epoch(s->server->media, &s->plan.rec->id);
+	const uint64_t length = digest_count(&s->digester);
+	struct digest d;
+	const struct commit c = { .tail = rest,
+				  .digest = &d,
+				  .length = length,
+				  .expires_s = clock_now_s() + (int64_t)s->plan.ttl_s };
+	enum err_code rc;
+
+	if (s->plan.length != UPLOAD_LENGTH_UNKNOWN && s->plan.length != length)
+		return err_set(e, ERR_LENGTH, "not the length announced");
+	digest_final(&s->digester, &d);
+	rc = check_digest(s, &d, e);
 	if (rc == ERR_OK)
 		rc = writer_commit(s->writer, &c, &s->done, e);
-	if (rc == ERR_OK)
-		publish(s, tail, epoch);
+	if (rc != ERR_OK)
+		return rc;
+	census_leave(s->server->census, &s->plan.rec->id);
+	finals_finished(s->server->finals, &s->plan.rec->id);
+	publish(s, tail, epoch);
 	return rc;
+}
+
+/* Makes everything that has come durable, the last piece too. */
+static enum err_code commit_all(struct session *s, struct piece *tail, struct err *e)
+{
+	struct bytes rest = tail == NULL ? (struct bytes){ NULL, 0 } : piece_bytes(tail);
+	struct midstate m;
+	enum err_code rc = room_on_disk(s, e);
+
+	hash(s, rest);
+	if (rc == ERR_OK)
+		rc = check_sums(s, e);
+	if (rc == ERR_OK)
+		rc = open_writer(s, e);
+	if (rc != ERR_OK)
+		return rc;
+	if (s->close.complete ||
+	    (s->plan.ends_at_length && digest_count(&s->digester) == s->plan.length))
+		return commit_whole(s, tail, rest, e);
+	digest_save(&s->digester, &m);
+	return commit_open(s, rest, &m, &s->done, e);
 }
 
 static void session_free(struct session *s)
@@ -169,6 +254,9 @@ static void session_free(struct session *s)
 	forget_kept(s);
 	writer_close(s->writer);
 	upload_free(s->done);
+	upload_free((struct upload *)s->plan.rec);
+	free(s->sums);
+	claim_release(s->plan.claim);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
@@ -187,11 +275,15 @@ static void fail(struct session *s, enum err_code code, const struct err *e)
 	s->state = SESSION_FAILED;
 	s->error = code;
 	log_warn("event=upload_failed code=%d error=\"%s\"", (int)code, e->why);
+	if (s->command == GO_ON)
+		wake_if_waiting(s);
 }
 
+/* What has come is of no use any more. */
 static bool given_up(const struct session *s)
 {
-	return s->state == SESSION_FAILED || s->command == BREAK_OFF;
+	return s->state == SESSION_FAILED ||
+	       (s->command == BREAK_OFF && (s->plan.all_or_none || s->plan.claim == NULL));
 }
 
 /* Under lock. */
@@ -206,38 +298,65 @@ static void let_go_if_done(struct session *s, struct piece *p)
 		wake_if_waiting(s);
 }
 
-/* Under lock, which is given up while a piece is hashed or stored. */
+/* Under lock, which is given up while a piece is hashed or stored; like the next three. */
 static void hash_next(struct session *s, struct piece *p)
 {
 	if (!given_up(s)) {
 		pthread_mutex_unlock(&s->lock);
-		digest_update(&s->digester, piece_bytes(p));
+		hash(s, piece_bytes(p));
+		if (p->mark)
+			digest_save(&s->digester, &s->midstate);
 		pthread_mutex_lock(&s->lock);
 	}
 	p->hashed = true;
 	let_go_if_done(s, p);
 }
 
-static void store_next(struct session *s, struct piece *p)
+static void stage_next(struct session *s, struct piece *p)
 {
 	enum err_code rc = ERR_OK;
 	struct err e = { 0 };
 
 	if (!given_up(s)) {
 		pthread_mutex_unlock(&s->lock);
-		if (!s->apart)
-			digest_update(&s->digester, piece_bytes(p));
 		rc = stage(s, p, &e);
 		pthread_mutex_lock(&s->lock);
 	}
-	p->stored = true;
-	p->hashed = p->hashed || !s->apart;
-	if (rc != ERR_OK) {
+	p->staged = true;
+	if (rc != ERR_OK)
 		fail(s, rc, &e);
-		if (s->command == GO_ON)
-			wake_if_waiting(s);
-	}
+}
+
+static void commit_mark(struct session *s)
+{
+	enum err_code rc;
+	struct err e = { 0 };
+
+	if (given_up(s))
+		return;
+	pthread_mutex_unlock(&s->lock);
+	rc = commit_open(s, (struct bytes){ NULL, 0 }, &s->midstate, NULL, &e);
+	pthread_mutex_lock(&s->lock);
+	if (rc == ERR_OK)
+		s->durable = writer_durable(s->writer);
+	else
+		fail(s, rc, &e);
+}
+
+/* False: it has to be hashed before it can go on. */
+static bool store_next(struct session *s, struct piece *p)
+{
+	if (!s->apart && !p->hashed)
+		hash_next(s, p);
+	if (!p->staged)
+		stage_next(s, p);
+	if (p->mark && !p->hashed)
+		return false;
+	if (p->mark)
+		commit_mark(s);
+	p->stored = true;
 	let_go_if_done(s, p);
+	return true;
 }
 
 /* Under lock, which is given up meanwhile. */
@@ -248,20 +367,34 @@ static void carry_out_finish(struct session *s)
 
 	if (s->state != SESSION_FAILED) {
 		pthread_mutex_unlock(&s->lock);
-		rc = finish(s, s->filling, &e);
-		/* what is not counted is given back before the client hears of it */
-		if (rc != ERR_OK) {
-			writer_close(s->writer);
-			s->writer = NULL;
-		}
+		rc = commit_all(s, s->filling, &e);
+		/* what is not counted is given back before the client hears of it; and whoever
+		 * comes next may write */
+		close_writer(s);
 		forget_kept(s);
 		pthread_mutex_lock(&s->lock);
-		s->state = SESSION_FINISHED;
+		s->state = SESSION_DONE;
 		if (rc != ERR_OK)
 			fail(s, rc, &e);
+		else
+			s->durable = s->done->offset;
 	}
 	s->command = GO_ON;
 	wake_if_waiting(s);
+}
+
+/* The request is gone; what it brought and is not durable yet is made so, if it may be. */
+static void carry_out_break(struct session *s)
+{
+	struct err e = { 0 };
+
+	if (s->state != SESSION_GOES_ON || given_up(s) || s->received == s->durable)
+		return;
+	pthread_mutex_unlock(&s->lock);
+	if (commit_all(s, s->filling, &e) != ERR_OK)
+		log_warn("event=upload_not_kept error=\"%s\"", e.why);
+	close_writer(s);
+	pthread_mutex_lock(&s->lock);
 }
 
 static void store_turn(struct job *job);
@@ -284,21 +417,23 @@ static struct session *session_of(struct job *job)
 }
 
 /* Whoever ends the last turn with nothing left sees to what comes then; that is the storing side's
- * to do, so the hashing side calls it in. */
+ * to do, so the hashing side calls it in. It also waits for marks to be hashed. */
 static void hash_turn(struct job *job)
 {
 	struct session *s = session_of(job);
 	struct piece *p;
+	bool mark = false;
 
 	pthread_mutex_lock(&s->lock);
 	for (;;) {
 		LL_SEARCH_SCALAR(s->queue, p, hashed, false);
 		if (p == NULL)
 			break;
+		mark = mark || p->mark;
 		hash_next(s, p);
 	}
 	s->hashing.active = false;
-	if (s->queue == NULL && s->command != GO_ON)
+	if (mark || (s->queue == NULL && s->command != GO_ON))
 		take_turn(s, &s->storing, store_turn);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -310,16 +445,15 @@ static void store_turn(struct job *job)
 	bool over, quiet;
 
 	pthread_mutex_lock(&s->lock);
-	for (;;) {
+	do
 		LL_SEARCH_SCALAR(s->queue, p, stored, false);
-		if (p == NULL)
-			break;
-		store_next(s, p);
-	}
+	while (p != NULL && store_next(s, p));
 	quiet = s->queue == NULL && !s->hashing.active;
 	if (quiet && s->command == FINISH)
 		carry_out_finish(s);
 	over = quiet && s->command == BREAK_OFF;
+	if (over)
+		carry_out_break(s);
 	s->storing.active = over;
 	pthread_mutex_unlock(&s->lock);
 	if (over)
@@ -328,39 +462,92 @@ static void store_turn(struct job *job)
 
 /* ---- the loop's side ---- */
 
-enum err_code session_begin(struct session **out, struct request *req, const struct params *p,
-			    uint64_t length, int64_t now, struct err *e)
+static bool take_up_digest(struct session *s)
+{
+	digest_init(&s->digester);
+	if (s->plan.rec->offset == 0)
+		return true;
+	return digest_resume(&s->digester, &s->plan.rec->midstate) &&
+	       digest_count(&s->digester) == s->plan.rec->offset;
+}
+
+static bool make_sums(struct session *s)
+{
+	if (s->plan.sums == 0)
+		return true;
+	s->sums = malloc(sizeof(*s->sums));
+	if (s->sums != NULL)
+		sums_init(s->sums, s->plan.sums);
+	return s->sums != NULL;
+}
+
+static enum err_code check_room(const struct session_plan *p, const struct server *server,
+				struct err *e)
+{
+	const struct settings *set = server_settings(server);
+	const uint64_t need = p->announced == HTTP_LENGTH_UNKNOWN ? 0 : p->announced;
+	uint64_t limit = p->length == UPLOAD_LENGTH_UNKNOWN ? set->upload_max : p->length;
+
+	if (p->length != UPLOAD_LENGTH_UNKNOWN && p->length > set->upload_max)
+		return err_set(e, ERR_TOOBIG, "announced more than upload.max");
+	if (p->rec->offset > limit || need > limit - p->rec->offset)
+		return err_set(e, ERR_TOOBIG, "announced more than there is room for");
+	if (atomic_load(&server->disk_free) < set->upload_min_free + need)
+		return err_set(e, ERR_FULL, "less than upload.min_free would be left");
+	return ERR_OK;
+}
+
+enum err_code session_begin(struct session **out, struct request *req, const struct session_plan *p,
+			    struct err *e)
 {
 	struct server *server = request_server(req);
 	const struct settings *set = server_settings(server);
-	const uint64_t need = length == HTTP_LENGTH_UNKNOWN ? 0 : length;
+	enum err_code rc = check_room(p, server, e);
 	struct session *s;
 
-	if (need > set->upload_max)
-		return err_set(e, ERR_TOOBIG, "announced more than upload.max");
-	if (atomic_load(&server->disk_free) < set->upload_min_free + need)
-		return err_set(e, ERR_FULL, "less than upload.min_free would be left");
+	if (rc != ERR_OK)
+		return rc;
 	s = calloc(1, sizeof(*s));
 	if (s == NULL)
 		return err_set(e, ERR_NOMEM, "session");
 	s->server = server;
 	s->req = req;
-	s->announced = length;
-	s->apart = length >= APART_MIN; /* an unknown one too */
-	s->max = set->upload_max;
+	s->plan = *p;
+	s->plan.claim = NULL; /* the caller's until nothing can fail */
+	s->limit = p->length == UPLOAD_LENGTH_UNKNOWN ? set->upload_max : p->length;
+	s->end = p->announced == HTTP_LENGTH_UNKNOWN ? UINT64_MAX : p->rec->offset + p->announced;
+	s->apart = p->announced >= APART_MIN; /* an unknown one too */
 	s->keep = true;
-	s->digest_expected = p->digest_given;
-	s->expected = p->digest;
-	randombytes_buf(s->rec.id.b, sizeof(s->rec.id.b));
-	s->rec.length = length == HTTP_LENGTH_UNKNOWN ? UPLOAD_LENGTH_UNKNOWN : length;
-	s->rec.created_s = now;
-	s->rec.expires_s = now + (int64_t)p->ttl_s;
-	s->rec.kind = (uint8_t)p->kind;
-	s->rec.recipients = p->recipients;
+	s->received = s->marked = s->durable = p->rec->offset;
+	s->marked_ms = clock_mono_ms();
 	pthread_mutex_init(&s->lock, NULL);
-	digest_init(&s->digester);
+	s->plan.rec = upload_clone(p->rec);
+	if (s->plan.rec == NULL || !make_sums(s)) {
+		session_free(s);
+		return err_set(e, ERR_NOMEM, "session");
+	}
+	if (!take_up_digest(s)) {
+		session_free(s);
+		return err_set(e, ERR_DAMAGED, "the midstate is not one of the offset");
+	}
+	if (p->claim != NULL && !claim_let_interrupt(p->claim)) {
+		session_free(s);
+		return err_set(e, ERR_OFFSET, "a newer request waits");
+	}
+	s->plan.claim = p->claim;
 	*out = s;
 	return ERR_OK;
+}
+
+/* Whether enough has come since the last time that a crash should not take it. */
+static bool mark_is_due(const struct session *s)
+{
+	const uint64_t since = s->received - s->marked;
+
+	if (s->plan.all_or_none || s->plan.claim == NULL || s->received == s->plan.length)
+		return false;
+	return since >= MARK_BYTES ||
+	       (since >= MARK_WORTH && clock_mono_ms() - s->marked_ms >= MARK_MS);
 }
 
 /* Hands the filled piece over; with too many on their way the request has to wait. */
@@ -375,6 +562,11 @@ static enum session_state hand_over(struct session *s)
 		request_wait(s->req);
 		state = SESSION_WAITS;
 	} else if (state == SESSION_GOES_ON) {
+		s->filling->mark = mark_is_due(s);
+		if (s->filling->mark) {
+			s->marked = s->received;
+			s->marked_ms = clock_mono_ms();
+		}
 		LL_APPEND(s->queue, s->filling);
 		s->filling = NULL;
 		s->in_flight++;
@@ -386,11 +578,11 @@ static enum session_state hand_over(struct session *s)
 	return state;
 }
 
-static enum session_state out_of_memory(struct session *s)
+static enum session_state give_up(struct session *s, enum err_code why)
 {
 	pthread_mutex_lock(&s->lock);
 	s->state = SESSION_FAILED;
-	s->error = ERR_NOMEM;
+	s->error = why;
 	pthread_mutex_unlock(&s->lock);
 	return SESSION_FAILED;
 }
@@ -401,21 +593,19 @@ enum session_state session_take(struct session *s, const uint8_t *data, size_t *
 	struct chunk *c;
 	size_t k;
 
-	if (s->received + *n > s->max) {
-		pthread_mutex_lock(&s->lock);
-		s->state = SESSION_FAILED;
-		s->error = ERR_TOOBIG;
-		pthread_mutex_unlock(&s->lock);
+	if (*n > s->limit - s->received) {
 		*n = 0;
-		return SESSION_FAILED;
+		return give_up(s, ERR_TOOBIG);
 	}
 	while (*n > 0) {
 		if (s->filling == NULL && (s->filling = piece_new(s->received)) == NULL) {
 			*n = 0;
-			return out_of_memory(s);
+			return give_up(s, ERR_NOMEM);
 		}
 		c = s->filling->chunk;
-		if (c->len == c->cap && !piece_grow(s->filling, s->announced, s->server)) {
+		if (c->len > 0 &&
+		    ((c->len == c->cap && !piece_grow(s->filling, s->end, s->server)) ||
+		     (s->received - s->marked < MARK_BYTES && mark_is_due(s)))) {
 			state = hand_over(s);
 			if (state == SESSION_FAILED)
 				*n = 0;
@@ -433,13 +623,17 @@ enum session_state session_take(struct session *s, const uint8_t *data, size_t *
 	return SESSION_GOES_ON;
 }
 
-enum session_state session_finish(struct session *s)
+enum session_state session_finish(struct session *s, const struct session_close *c)
 {
 	enum session_state state;
 
+	/* all of it is here: no reason to end it */
+	if (s->plan.claim != NULL)
+		claim_hold_on(s->plan.claim);
 	pthread_mutex_lock(&s->lock);
 	state = s->state;
 	if (state == SESSION_GOES_ON) {
+		s->close = *c;
 		s->command = FINISH;
 		s->waiting = true;
 		request_wait(s->req);
@@ -448,6 +642,11 @@ enum session_state session_finish(struct session *s)
 	}
 	pthread_mutex_unlock(&s->lock);
 	return state;
+}
+
+void session_refuse(struct session *s)
+{
+	(void)give_up(s, ERR_INVALID);
 }
 
 enum err_code session_error(struct session *s)
@@ -460,20 +659,48 @@ enum err_code session_error(struct session *s)
 	return code;
 }
 
+uint64_t session_durable(struct session *s)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&s->lock);
+	n = s->durable;
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
 const struct upload *session_upload(const struct session *s)
 {
 	return s->done;
 }
 
+static void count_end(const struct session *s)
+{
+	if (s->state == SESSION_DONE && s->done->finished)
+		metric_add(METRIC_UPLOADS, 1);
+	else if (s->state == SESSION_FAILED || (s->state != SESSION_DONE && s->plan.all_or_none))
+		metric_add(METRIC_UPLOADS_FAILED, 1);
+}
+
 void session_end(struct session *s)
 {
+	struct claim *claim = NULL;
+
 	if (s == NULL)
 		return;
+	/* from here on there is no request to be interrupted */
+	if (s->plan.claim != NULL)
+		claim_hold_on(s->plan.claim);
 	pthread_mutex_lock(&s->lock);
 	assert(!s->waiting);
-	metric_add(s->state == SESSION_FINISHED ? METRIC_UPLOADS : METRIC_UPLOADS_FAILED, 1);
+	count_end(s);
+	if (s->state == SESSION_DONE) {
+		claim = s->plan.claim;
+		s->plan.claim = NULL;
+	}
 	s->command = BREAK_OFF;
 	/* a worker frees it: giving bytes back may wait for the disk */
 	take_turn(s, &s->storing, store_turn);
 	pthread_mutex_unlock(&s->lock);
+	claim_release(claim); /* its bytes are safe, the next one need not wait */
 }

@@ -46,7 +46,12 @@ struct settings {
 	uint64_t upload_min_free; /* below this much free disk uploads are refused with 507 */
 	uint64_t upload_workers;  /* threads that hash and write */
 	uint64_t upload_ttl_photo, upload_ttl_video, upload_ttl_voice, upload_ttl_file;
-	uint64_t upload_ttl_max; /* the longest retention; tokens are bounded by it */
+	uint64_t upload_ttl_max;          /* the longest retention; tokens are bounded by it */
+	uint64_t upload_ttl_unfinished;   /* since the last byte */
+	uint64_t upload_open;             /* unfinished uploads at once, in all */
+	uint64_t upload_open_per_address; /* 0: no limit */
+	uint64_t upload_min_rate;         /* bytes a second of a request's body; 0: any */
+	uint64_t upload_min_rate_grace;   /* seconds over which it is measured */
 
 	uint64_t fetch_cache;   /* bytes of chunks kept in memory */
 	uint64_t fetch_memory;  /* beside the cache, for answers on their way */

@@ -101,6 +101,22 @@ const struct setting settings_table[] = {
 	{ "upload.ttl_max", SETTING_SECONDS, AT(upload_ttl_max), "90d", 1, 3650 * DAY, .live = true,
 	  .help = "The longest that anything is kept; no token lives longer." },
 
+	{ "upload.ttl_unfinished", SETTING_SECONDS, AT(upload_ttl_unfinished), "24h", 1, 3650 * DAY,
+	  .live = true,
+	  .help = "How long an unfinished upload is kept after its last byte, and how long a "
+		  "deleted one is remembered." },
+	{ "upload.open", SETTING_COUNT, AT(upload_open), "100000", 1, 100000000, .live = true,
+	  .help = "Unfinished uploads at once, in all. One too many is answered with 503." },
+	{ "upload.open_per_address", SETTING_COUNT, AT(upload_open_per_address), "0", 0, 100000000,
+	  .live = true,
+	  .help = "Unfinished uploads at once from one client address; one too many is answered "
+		  "with 429. 0: no limit, as behind a proxy, where all have one address." },
+	{ "upload.min_rate", SETTING_SIZE, AT(upload_min_rate), "100", 0, GB, .live = true,
+	  .help = "Bytes a second that an upload has to bring, or its request is ended; what has "
+		  "come is kept. 0: any." },
+	{ "upload.min_rate_grace", SETTING_SECONDS, AT(upload_min_rate_grace), "30s", 1, HOUR,
+	  .live = true, .help = "The time over which that is measured." },
+
 	{ "fetch.cache", SETTING_SIZE, AT(fetch_cache), "128mb", 0, TB,
 	  .help = "Memory for pieces of uploads that were lately written or read." },
 	{ "fetch.memory", SETTING_SIZE, AT(fetch_memory), "64mb", MB, TB,

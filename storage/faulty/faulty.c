@@ -8,11 +8,11 @@
  *   fail=any:7           the seventh call, whichever it is; may be said together with others
  *   code=FULL            with which error, a name from ERR_LIST; IO if not said
  *   when=after           the inner engine does the work, but the error is reported all the same;
- *                        `before`, and always for a commit: it is not called
+ *                        `before`, and always for a commit or concat: it is not called
  *   delay_ms=5           every call takes that much longer
  *
- * Calls: open write_open stage commit lookup read drop due next_blob. A schedule that does not
- * read so is ERR_INVALID. */
+ * Calls: open write_open stage commit lookup read concat drop extend next_open due next_blob. A
+ * schedule that does not read so is ERR_INVALID. */
 #include "storage/engine.h"
 
 #include <stdatomic.h>
@@ -31,7 +31,10 @@
 	X(commit)     \
 	X(lookup)     \
 	X(read)       \
+	X(concat)     \
 	X(drop)       \
+	X(extend)     \
+	X(next_open)  \
 	X(due)        \
 	X(next_blob)  \
 	X(any)
@@ -330,15 +333,50 @@ static enum err_code faulty_read(void *self, const struct extent *x, uint64_t at
 	return rc;
 }
 
-static enum err_code faulty_drop(void *self, const struct upload_id *id, struct err *e)
+/* As with a commit: what failed has changed nothing. */
+static enum err_code faulty_concat(void *self, const struct upload *rec,
+				   const struct upload_id *parts, size_t part_count,
+				   bool *deduplicated, struct upload **out, struct err *e)
+{
+	struct faulty *f = self;
+
+	if (fails(f, CALL_concat))
+		return fault(f, CALL_concat, e);
+	return f->inner->concat(f->self, rec, parts, part_count, deduplicated, out, e);
+}
+
+static enum err_code faulty_drop(void *self, const struct upload_id *id, int64_t remember_until_s,
+				 struct err *e)
 {
 	struct faulty *f = self;
 	bool fail = fails(f, CALL_drop);
 	enum err_code rc = ERR_OK;
 
 	if (!fail || f->after)
-		rc = f->inner->drop(f->self, id, e);
+		rc = f->inner->drop(f->self, id, remember_until_s, e);
 	return rc == ERR_OK && fail ? fault(f, CALL_drop, e) : rc;
+}
+
+static enum err_code faulty_extend(void *self, const struct upload_id *id, int64_t expires_s,
+				   struct err *e)
+{
+	struct faulty *f = self;
+	bool fail = fails(f, CALL_extend);
+	enum err_code rc = ERR_OK;
+
+	if (!fail || f->after)
+		rc = f->inner->extend(f->self, id, expires_s, e);
+	return rc == ERR_OK && fail ? fault(f, CALL_extend, e) : rc;
+}
+
+static enum err_code faulty_next_open(void *self, const struct upload_id *after,
+				      struct upload_id *out, struct err *e)
+{
+	struct faulty *f = self;
+
+	if (fails(f, CALL_next_open))
+		return fault(f, CALL_next_open, e);
+	return f->inner->next_open(f->self, after, out, e);
 }
 
 static enum err_code faulty_due(void *self, int64_t now, struct upload_id *ids, size_t max,
@@ -378,7 +416,10 @@ const struct engine engine_faulty = {
 	.write_close = faulty_write_close,
 	.lookup = faulty_lookup,
 	.read = faulty_read,
+	.concat = faulty_concat,
 	.drop = faulty_drop,
+	.extend = faulty_extend,
+	.next_open = faulty_next_open,
 	.due = faulty_due,
 	.next_blob = faulty_next_blob,
 	.bytes_on_disk = faulty_bytes_on_disk,

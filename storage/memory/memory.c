@@ -1,57 +1,10 @@
 /* Everything in memory under one lock: keeps the interface honest and unit tests quick. What it
  * forgets on closing, a crash would have taken too. */
-#include "storage/engine.h"
+#include "storage/memory/held.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* uthash's own answer to a failed allocation is exit() */
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
-/* A stored piece; it never changes, and knows where in its run it begins. */
-struct piece {
-	uint64_t start;
-	size_t len;
-	uint8_t *data;
-};
-
-struct pieces {
-	struct piece *v;
-	size_t count, room;
-};
-
-/* The bytes of one upload, later of one blob; its locator is its name. */
-struct run {
-	uint64_t locator;
-	uint64_t length;
-	struct pieces pieces;
-	UT_hash_handle hh;
-};
-
-struct held_blob {
-	struct digest digest;
-	uint64_t size, holders;
-	struct run *run; /* NULL: no bytes */
-	UT_hash_handle hh;
-};
-
-struct held_upload {
-	struct upload_id id;
-	struct upload *rec;
-	struct run *run; /* of an unfinished one; NULL: no bytes yet */
-	UT_hash_handle hh;
-};
-
-struct memory {
-	pthread_mutex_t lock;
-	uint64_t next_locator;
-	struct run *runs;
-	struct held_blob *blobs;
-	struct held_upload *uploads;
-};
 
 struct memory_writer {
 	struct upload *rec; /* of a fresh upload as it is to be, else as it is */
@@ -59,164 +12,6 @@ struct memory_writer {
 	uint64_t end;
 	struct pieces staged; /* behind rec->offset */
 };
-
-/* ---- pieces ---- */
-
-static void pieces_fini(struct pieces *p)
-{
-	for (size_t i = 0; i < p->count; i++)
-		free(p->v[i].data);
-	free(p->v);
-	*p = (struct pieces){ 0 };
-}
-
-static bool pieces_reserve(struct pieces *p, size_t more)
-{
-	size_t room = p->count + more;
-	struct piece *v;
-
-	if (room <= p->room)
-		return true;
-	room += room / 2;
-	v = realloc(p->v, room * sizeof(*v));
-	if (v == NULL)
-		return false;
-	p->v = v;
-	p->room = room;
-	return true;
-}
-
-static enum err_code pieces_add(struct pieces *p, uint64_t start, struct bytes data, struct err *e)
-{
-	struct piece *added;
-
-	if (!pieces_reserve(p, 1))
-		return err_set(e, ERR_NOMEM, "a piece");
-	added = &p->v[p->count];
-	added->data = malloc(data.len);
-	if (added->data == NULL)
-		return err_set(e, ERR_NOMEM, "a piece");
-	memcpy(added->data, data.data, data.len);
-	added->start = start;
-	added->len = data.len;
-	p->count++;
-	return ERR_OK;
-}
-
-/* Moves all of `from` behind `to`, which has room. */
-static void pieces_move(struct pieces *to, struct pieces *from)
-{
-	for (size_t i = 0; i < from->count; i++)
-		to->v[to->count++] = from->v[i];
-	from->count = 0;
-}
-
-/* The piece that covers `at`; there is one. */
-static const struct piece *pieces_find(const struct pieces *p, uint64_t at)
-{
-	size_t low = 0, high = p->count;
-
-	while (high - low > 1) {
-		size_t middle = low + (high - low) / 2;
-
-		if (p->v[middle].start <= at)
-			low = middle;
-		else
-			high = middle;
-	}
-	return &p->v[low];
-}
-
-/* ---- runs, blobs, uploads ---- */
-
-static struct run *run_new(struct memory *m)
-{
-	struct run *r = calloc(1, sizeof(*r));
-
-	if (r == NULL)
-		return NULL;
-	r->locator = ++m->next_locator;
-	HASH_ADD(hh, m->runs, locator, sizeof(r->locator), r);
-	if (r->hh.tbl == NULL) {
-		free(r);
-		return NULL;
-	}
-	return r;
-}
-
-static void run_free(struct memory *m, struct run *r)
-{
-	if (r == NULL)
-		return;
-	HASH_DEL(m->runs, r);
-	pieces_fini(&r->pieces);
-	free(r);
-}
-
-static struct held_blob *find_blob(struct memory *m, const struct digest *d)
-{
-	struct held_blob *b;
-
-	HASH_FIND(hh, m->blobs, d, sizeof(*d), b);
-	return b;
-}
-
-static struct held_upload *find_upload(struct memory *m, const struct upload_id *id)
-{
-	struct held_upload *u;
-
-	HASH_FIND(hh, m->uploads, id, sizeof(*id), u);
-	return u;
-}
-
-static struct held_blob *blob_new(struct memory *m, const struct digest *d)
-{
-	struct held_blob *b = calloc(1, sizeof(*b));
-
-	if (b == NULL)
-		return NULL;
-	b->digest = *d;
-	HASH_ADD(hh, m->blobs, digest, sizeof(b->digest), b);
-	if (b->hh.tbl == NULL) {
-		free(b);
-		return NULL;
-	}
-	return b;
-}
-
-static void blob_release(struct memory *m, struct held_blob *b)
-{
-	if (--b->holders > 0)
-		return;
-	run_free(m, b->run);
-	HASH_DEL(m->blobs, b);
-	free(b);
-}
-
-static struct held_upload *upload_new(struct memory *m, const struct upload_id *id)
-{
-	struct held_upload *u = calloc(1, sizeof(*u));
-
-	if (u == NULL)
-		return NULL;
-	u->id = *id;
-	HASH_ADD(hh, m->uploads, id, sizeof(u->id), u);
-	if (u->hh.tbl == NULL) {
-		free(u);
-		return NULL;
-	}
-	return u;
-}
-
-static void held_upload_free(struct memory *m, struct held_upload *u)
-{
-	if (u->rec != NULL && u->rec->finished)
-		blob_release(m, find_blob(m, &u->rec->digest));
-	run_free(m, u->run);
-	HASH_DEL(m->uploads, u);
-	upload_free(u->rec);
-	free(u);
-}
 
 /* ---- opening ---- */
 
@@ -288,10 +83,12 @@ static enum err_code memory_stage(void *self, void *writer, struct bytes data, s
 static enum err_code check_unchanged(const struct memory_writer *w, const struct held_upload *u,
 				     struct err *e)
 {
-	if (w->fresh && u == NULL)
+	enum err_code rc = upload_there(u, e);
+
+	if (w->fresh && rc == ERR_NOTFOUND)
 		return ERR_OK;
-	if (u == NULL)
-		return err_set(e, ERR_NOTFOUND, "dropped meanwhile");
+	if (rc != ERR_OK)
+		return rc;
 	if (w->fresh || u->rec->finished)
 		return err_set(e, ERR_EXISTS, "an upload of that id is there");
 	if (u->rec->offset != w->rec->offset)
@@ -316,16 +113,12 @@ static void prepared_undo(struct memory *m, struct prepared *p)
 	upload_free(p->rec);
 	upload_free(p->mine);
 	upload_free(p->handed_out);
-	if (p->new_blob && p->blob != NULL) {
-		HASH_DEL(m->blobs, p->blob);
-		free(p->blob);
-	}
+	if (p->new_blob && p->blob != NULL)
+		blob_free(m, p->blob);
 	if (p->new_run)
 		run_free(m, p->run);
-	if (p->new_upload && p->upload != NULL) {
-		HASH_DEL(m->uploads, p->upload);
-		free(p->upload);
-	}
+	if (p->new_upload && p->upload != NULL)
+		held_upload_free(m, p->upload);
 }
 
 static bool prepare_run(struct memory *m, struct memory_writer *w, struct prepared *p)
@@ -340,25 +133,35 @@ static bool prepare_run(struct memory *m, struct memory_writer *w, struct prepar
 	return p->run != NULL && pieces_reserve(&p->run->pieces, w->staged.count);
 }
 
-static bool prepare_blob(struct memory *m, const struct commit *c, struct prepared *p)
+static struct extent whole_run(const struct run *r, uint64_t length)
+{
+	return (struct extent){ r != NULL ? r->locator : 0, 0, length, 0 };
+}
+
+static bool prepare_blob(struct memory *m, const struct memory_writer *w, const struct commit *c,
+			 struct prepared *p)
 {
 	if (c->digest == NULL)
 		return true;
-	p->blob = find_blob(m, c->digest);
-	if (p->blob == NULL) {
-		p->blob = blob_new(m, c->digest);
-		p->new_blob = p->blob != NULL;
-	}
-	return p->blob != NULL;
+	p->blob = blob_find(m, c->digest);
+	if (p->blob != NULL)
+		return true;
+	p->blob = blob_new(m, c->digest, 1, 0);
+	p->new_blob = true;
+	if (p->blob == NULL)
+		return false;
+	p->blob->size = w->end;
+	p->blob->extents[0] = whole_run(p->run, w->end);
+	p->blob->extent_count = w->end > 0;
+	return true;
 }
 
 /* The record as the commit makes it. */
 static bool prepare_records(const struct memory_writer *w, const struct commit *c, bool hand_out,
 			    struct prepared *p)
 {
-	const struct run *run = p->blob != NULL && !p->new_blob ? p->blob->run : p->run;
 	struct upload u = *w->rec;
-	struct extent x = { run != NULL ? run->locator : 0, 0, w->end, 0 };
+	struct extent own = whole_run(p->run, w->end);
 
 	u.offset = w->end;
 	u.length = c->length;
@@ -368,8 +171,8 @@ static bool prepare_records(const struct memory_writer *w, const struct commit *
 		u.digest = *c->digest;
 	else
 		u.midstate = *c->midstate;
-	u.extent_count = w->end > 0;
-	u.extents = &x;
+	u.extent_count = p->blob != NULL ? p->blob->extent_count : w->end > 0;
+	u.extents = p->blob != NULL ? p->blob->extents : &own;
 	p->rec = upload_clone(&u);
 	p->mine = upload_clone(&u);
 	p->handed_out = hand_out ? upload_clone(&u) : NULL;
@@ -380,12 +183,10 @@ static bool prepare_records(const struct memory_writer *w, const struct commit *
 static void put_blob(struct memory *m, struct prepared *p)
 {
 	p->blob->holders++;
-	if (p->new_blob) {
-		p->blob->size = p->rec->offset;
+	if (p->new_blob)
 		p->blob->run = p->run;
-	} else {
+	else
 		run_free(m, p->run);
-	}
 	p->upload->run = NULL;
 }
 
@@ -409,7 +210,7 @@ static enum err_code commit_locked(struct memory *m, struct memory_writer *w,
 				   const struct commit *c, bool *deduplicated, struct upload **rec,
 				   struct err *e)
 {
-	struct prepared p = { .upload = find_upload(m, &w->rec->id) };
+	struct prepared p = { .upload = upload_find(m, &w->rec->id) };
 	enum err_code rc = check_unchanged(w, p.upload, e);
 
 	if (rc != ERR_OK)
@@ -418,7 +219,7 @@ static enum err_code commit_locked(struct memory *m, struct memory_writer *w,
 		p.upload = upload_new(m, &w->rec->id);
 		p.new_upload = true;
 	}
-	if (p.upload == NULL || !prepare_run(m, w, &p) || !prepare_blob(m, c, &p) ||
+	if (p.upload == NULL || !prepare_run(m, w, &p) || !prepare_blob(m, w, c, &p) ||
 	    !prepare_records(w, c, rec != NULL, &p)) {
 		prepared_undo(m, &p);
 		return err_set(e, ERR_NOMEM, "a commit");
@@ -453,16 +254,18 @@ static enum err_code memory_lookup(void *self, const struct upload_id *id, struc
 				   struct err *e)
 {
 	struct memory *m = self;
-	struct held_upload *u;
+	const struct held_upload *u;
 	struct upload *copy = NULL;
+	enum err_code rc;
 
 	pthread_mutex_lock(&m->lock);
-	u = find_upload(m, id);
-	if (u != NULL)
+	u = upload_find(m, id);
+	rc = upload_there(u, e);
+	if (rc == ERR_OK)
 		copy = upload_clone(u->rec);
 	pthread_mutex_unlock(&m->lock);
-	if (u == NULL)
-		return err_set(e, ERR_NOTFOUND, "no such upload");
+	if (rc != ERR_OK)
+		return rc;
 	if (copy == NULL)
 		return err_set(e, ERR_NOMEM, "a record");
 	*out = copy;
@@ -488,12 +291,12 @@ static enum err_code memory_read(void *self, const struct extent *x, uint64_t at
 				 struct chunk **out, struct err *e)
 {
 	struct memory *m = self;
-	struct run *r;
+	const struct run *r;
 	struct chunk *c = NULL;
 	bool found;
 
 	pthread_mutex_lock(&m->lock);
-	HASH_FIND(hh, m->runs, &x->locator, sizeof(x->locator), r);
+	r = run_find(m, x->locator);
 	found = r != NULL && at < r->length;
 	if (found)
 		c = copy_piece(pieces_find(&r->pieces, at), at, x->start + x->length);
@@ -506,17 +309,84 @@ static enum err_code memory_read(void *self, const struct extent *x, uint64_t at
 	return ERR_OK;
 }
 
-static enum err_code memory_drop(void *self, const struct upload_id *id, struct err *e)
+/* What is left of the upload becomes a tombstone. */
+static enum err_code bury(struct memory *m, struct held_upload *u, int64_t until_s, struct err *e)
+{
+	struct upload left = { .id = u->id, .expires_s = until_s };
+	struct upload *rec = upload_clone(&left);
+
+	if (rec == NULL)
+		return err_set(e, ERR_NOMEM, "a tombstone");
+	upload_strip(m, u);
+	upload_free(u->rec);
+	u->rec = rec;
+	u->terminated = true;
+	return ERR_OK;
+}
+
+static enum err_code drop_locked(struct memory *m, const struct upload_id *id,
+				 int64_t remember_until_s, struct err *e)
+{
+	struct held_upload *u = upload_find(m, id);
+	enum err_code rc = upload_there(u, e);
+
+	if (rc == ERR_OK && remember_until_s != 0)
+		return bury(m, u, remember_until_s, e);
+	if (rc == ERR_OK || (rc == ERR_DELETED && remember_until_s == 0)) {
+		held_upload_free(m, u);
+		return ERR_OK;
+	}
+	return rc;
+}
+
+static enum err_code memory_drop(void *self, const struct upload_id *id, int64_t remember_until_s,
+				 struct err *e)
+{
+	struct memory *m = self;
+	enum err_code rc;
+
+	pthread_mutex_lock(&m->lock);
+	rc = drop_locked(m, id, remember_until_s, e);
+	pthread_mutex_unlock(&m->lock);
+	return rc;
+}
+
+static enum err_code memory_extend(void *self, const struct upload_id *id, int64_t expires_s,
+				   struct err *e)
 {
 	struct memory *m = self;
 	struct held_upload *u;
+	enum err_code rc;
 
 	pthread_mutex_lock(&m->lock);
-	u = find_upload(m, id);
-	if (u != NULL)
-		held_upload_free(m, u);
+	u = upload_find(m, id);
+	rc = upload_there(u, e);
+	if (rc == ERR_OK)
+		u->rec->expires_s = expires_s;
 	pthread_mutex_unlock(&m->lock);
-	return u != NULL ? ERR_OK : err_set(e, ERR_NOTFOUND, "no such upload");
+	return rc;
+}
+
+static bool is_open(const struct held_upload *u)
+{
+	return !u->terminated && !u->rec->finished;
+}
+
+static enum err_code memory_next_open(void *self, const struct upload_id *after,
+				      struct upload_id *out, struct err *e)
+{
+	struct memory *m = self;
+	const struct held_upload *best = NULL;
+
+	pthread_mutex_lock(&m->lock);
+	for (const struct held_upload *u = m->uploads; u != NULL; u = u->hh.next)
+		if (is_open(u) && (after == NULL || memcmp(&u->id, after, sizeof(*after)) > 0) &&
+		    (best == NULL || memcmp(&u->id, &best->id, sizeof(u->id)) < 0))
+			best = u;
+	if (best != NULL)
+		*out = best->id;
+	pthread_mutex_unlock(&m->lock);
+	return best != NULL ? ERR_OK : err_set(e, ERR_NOTFOUND, "no more unfinished uploads");
 }
 
 static int by_expiry(const struct upload *a, const struct upload *b)
@@ -567,11 +437,11 @@ static struct held_blob *blob_behind(struct memory *m, const struct digest *afte
 
 static bool describe(const struct held_blob *b, struct blob *out)
 {
-	out->extents = malloc(sizeof(*out->extents));
+	out->extents = calloc(b->extent_count + 1, sizeof(*out->extents));
 	if (out->extents == NULL)
 		return false;
-	out->extents[0] = (struct extent){ b->run != NULL ? b->run->locator : 0, 0, b->size, 0 };
-	out->extent_count = b->size > 0;
+	memcpy(out->extents, b->extents, b->extent_count * sizeof(*out->extents));
+	out->extent_count = b->extent_count;
 	out->digest = b->digest;
 	out->size = b->size;
 	return true;
@@ -604,7 +474,10 @@ const struct engine engine_memory = {
 	.write_close = memory_write_close,
 	.lookup = memory_lookup,
 	.read = memory_read,
+	.concat = memory_concat,
 	.drop = memory_drop,
+	.extend = memory_extend,
+	.next_open = memory_next_open,
 	.due = memory_due,
 	.next_blob = memory_next_blob,
 };

@@ -2,6 +2,7 @@
  * crash or a removal that failed. */
 #include "storage/rocksdb/rdb.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +59,7 @@ static void batch_mark_garbage(struct rdb *r, rocksdb_writebatch_t *b, const str
 
 void batch_release(struct rdb *r, rocksdb_writebatch_t *b, const struct extent *v, size_t count)
 {
+	assert(!extents_borrowed(v, count));
 	for (size_t i = 0; i < count; i++)
 		if (v[i].place & PLACE_SEGMENT)
 			batch_mark_garbage(r, b, &v[i]);
@@ -121,93 +123,150 @@ void rdb_reap(struct rdb *r, const struct extent *v, size_t count)
 
 /* ---- dropping ---- */
 
-/* Whether an upload other than `id` holds the blob. */
-static enum err_code held_by_others(struct rdb *r, const struct digest *d,
-				    const struct upload_id *id, bool *out, struct err *e)
+/* Whether there is a key with this prefix besides `own` (NULL: any). */
+static bool another(rocksdb_iterator_t *it, const struct key *prefix, const struct key *own)
 {
-	struct key own = key_holder(d, id);
-	size_t prefix = own.len - sizeof(id->b);
-	rocksdb_iterator_t *it = rdb_iterate(r, CF_RECORDS);
-	bool others;
-	enum err_code rc;
-
-	rocksdb_iter_seek(it, chars(own.b), prefix);
-	if (rdb_iter_within(it, own.b, own.len))
+	rdb_seek(it, prefix);
+	if (own != NULL && rdb_iter_within(it, own->b, own->len))
 		rocksdb_iter_next(it);
-	others = rdb_iter_within(it, own.b, prefix);
-	rc = rdb_iter_end(it, e);
+	return rdb_iter_within(it, prefix->b, prefix->len);
+}
+
+/* A key of a blob without what tells it from the blob's others. */
+static struct key prefix_of(const struct key *k)
+{
+	struct key prefix = *k;
+
+	prefix.len = 1 + sizeof(struct digest);
+	return prefix;
+}
+
+enum err_code rdb_wanted(struct rdb *r, const struct digest *d, const struct upload_id *but_holder,
+			 const struct digest *but_needer, bool *out, struct err *e)
+{
+	static const struct upload_id no_id;
+	struct key holder = key_holder(d, but_holder != NULL ? but_holder : &no_id);
+	struct key need = key_need(d, but_needer != NULL ? but_needer : d);
+	struct key holders = prefix_of(&holder), needs = prefix_of(&need);
+	rocksdb_iterator_t *it = rdb_iterate(r, CF_RECORDS);
+	bool wanted = another(it, &holders, but_holder != NULL ? &holder : NULL) ||
+		      another(it, &needs, but_needer != NULL ? &need : NULL);
+	enum err_code rc = rdb_iter_end(it, e);
+
 	if (rc == ERR_OK)
-		*out = others;
+		*out = wanted;
 	return rc;
 }
 
-static void batch_forget_upload(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *u)
+/* The bytes go, and the blob if there is one already; `gone` are the extents to be reaped. */
+static enum err_code batch_lose(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *u,
+				const struct leaves *leaves, struct extents *gone, struct err *e)
 {
-	struct key record = key_upload(&u->id), when = key_due(u->expires_s, &u->id);
+	struct key blob = key_blob(&u->digest);
 
-	batch_delete(r, b, CF_RECORDS, &record);
-	batch_delete(r, b, CF_RECORDS, &when);
+	if (u->finished)
+		batch_delete(r, b, CF_RECORDS, &blob);
+	if (leaves->count > 0)
+		return batch_leave(r, b, &u->digest, leaves, gone, e);
+	batch_release(r, b, u->extents, u->extent_count);
+	if (!extents_append(gone, u->extents, u->extent_count, 0))
+		return err_set(e, ERR_NOMEM, "extents to remove");
+	return ERR_OK;
 }
 
-static void batch_forget_blob(struct rdb *r, rocksdb_writebatch_t *b, const struct digest *d)
-{
-	struct key k = key_blob(d);
-
-	batch_delete(r, b, CF_RECORDS, &k);
-}
-
-/* by_id is held; so is by_digest, if the upload is finished. */
-static enum err_code drop_record(struct rdb *r, const struct upload *u, struct err *e)
+/* by_id is held; so is by_digest for the blob and its leaves, if the upload is finished. */
+static enum err_code drop_record(struct rdb *r, const struct upload *u, const struct leaves *leaves,
+				 int64_t remember_until_s, struct err *e)
 {
 	struct key holder = key_holder(&u->digest, &u->id);
+	struct extents gone = { 0 };
 	rocksdb_writebatch_t *b;
-	bool shared = false;
+	bool wanted = false;
 	enum err_code rc = ERR_OK;
 
 	if (u->finished)
-		rc = held_by_others(r, &u->digest, &u->id, &shared, e);
+		rc = rdb_wanted(r, &u->digest, &u->id, NULL, &wanted, e);
 	if (rc != ERR_OK)
 		return rc;
 	b = rocksdb_writebatch_create();
-	batch_forget_upload(r, b, u);
+	batch_forget_upload(r, b, u, remember_until_s);
 	if (u->finished)
 		batch_delete(r, b, CF_RECORDS, &holder);
-	if (u->finished && !shared)
-		batch_forget_blob(r, b, &u->digest);
-	if (!shared)
-		batch_release(r, b, u->extents, u->extent_count);
-	rc = rdb_write(r, b, true, "drop", e);
+	if (!wanted)
+		rc = batch_lose(r, b, u, leaves, &gone, e);
+	if (rc == ERR_OK)
+		rc = rdb_write(r, b, true, "drop", e);
 	rocksdb_writebatch_destroy(b);
-	if (rc == ERR_OK && !shared)
-		rdb_reap(r, u->extents, u->extent_count);
+	if (rc == ERR_OK)
+		rdb_reap(r, gone.v, gone.count);
+	extents_fini(&gone);
 	return rc;
 }
 
-static enum err_code drop_finished(struct rdb *r, const struct upload *u, struct err *e)
+static enum err_code read_leaves(struct rdb *r, const struct digest *d, struct leaves *out,
+				 struct err *e)
 {
-	pthread_mutex_t *lock = rdb_digest_lock(r, &u->digest);
-	enum err_code rc;
+	struct blob b;
+	enum err_code rc = rdb_blob(r, d, &b, out, e);
 
-	pthread_mutex_lock(lock);
-	rc = drop_record(r, u, e);
-	pthread_mutex_unlock(lock);
+	if (rc == ERR_OK)
+		free(b.extents);
 	return rc;
 }
 
-enum err_code rdb_drop(void *self, const struct upload_id *id, struct err *e)
+/* The leaves are read before they are locked. They do not change: a blob's record stays as it is
+ * while an upload holds it, and this one does, for its by_id is held. */
+static enum err_code drop_finished(struct rdb *r, const struct upload *u, int64_t remember_until_s,
+				   struct err *e)
+{
+	struct stripes stripes = { { false } };
+	struct leaves leaves = { 0 };
+	enum err_code rc = ERR_OK;
+
+	if (extents_borrowed(u->extents, u->extent_count))
+		rc = read_leaves(r, &u->digest, &leaves, e);
+	if (rc != ERR_OK)
+		return rc;
+	stripes_add(&stripes, &u->digest, 1);
+	stripes_add(&stripes, leaves.v, leaves.count);
+	rdb_lock_stripes(r, &stripes);
+	rc = drop_record(r, u, &leaves, remember_until_s, e);
+	rdb_unlock_stripes(r, &stripes);
+	leaves_fini(&leaves);
+	return rc;
+}
+
+/* by_id is held. */
+static enum err_code drop_locked(struct rdb *r, const struct upload_id *id,
+				 int64_t remember_until_s, struct err *e)
+{
+	static const struct leaves none;
+	struct upload *u = NULL;
+	enum err_code rc = rdb_lookup(r, id, &u, e);
+
+	if (rc == ERR_DELETED && remember_until_s == 0)
+		return rdb_forget_tombstone(r, id, e);
+	if (rc != ERR_OK)
+		return rc;
+	if (u->finished)
+		rc = drop_finished(r, u, remember_until_s, e);
+	else
+		rc = drop_record(r, u, &none, remember_until_s, e);
+	upload_free(u);
+	return rc;
+}
+
+enum err_code rdb_drop(void *self, const struct upload_id *id, int64_t remember_until_s,
+		       struct err *e)
 {
 	struct rdb *r = self;
 	pthread_mutex_t *lock = rdb_id_lock(r, id);
-	struct upload *u = NULL;
 	enum err_code rc;
 
 	rdb_settle(r);
 	pthread_mutex_lock(lock);
-	rc = rdb_lookup(r, id, &u, e);
-	if (rc == ERR_OK)
-		rc = u->finished ? drop_finished(r, u, e) : drop_record(r, u, e);
+	rc = drop_locked(r, id, remember_until_s, e);
 	pthread_mutex_unlock(lock);
-	upload_free(u);
 	return rc;
 }
 
@@ -259,7 +318,7 @@ static enum err_code settle_junk(struct rdb *r, const struct junk *j, struct err
 	rc = rdb_lookup(r, &j->id, &u, e);
 	if (rc == ERR_OK)
 		end = extents_end(u->extents, u->extent_count, j->locator);
-	if (rc == ERR_OK || rc == ERR_NOTFOUND)
+	if (rc == ERR_OK || rc == ERR_NOTFOUND || rc == ERR_DELETED)
 		rc = rdb_remove_junk(r, j->locator, end, e);
 	upload_free(u);
 	return rc;

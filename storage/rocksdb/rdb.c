@@ -1,5 +1,6 @@
 #include "storage/rocksdb/rdb.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define META_LOCATORS "locators"
@@ -50,9 +51,34 @@ pthread_mutex_t *rdb_id_lock(struct rdb *r, const struct upload_id *id)
 	return &r->by_id[bytes_get_u16(id->b) % RDB_STRIPES];
 }
 
+static size_t digest_stripe(const struct digest *d)
+{
+	return bytes_get_u16(d->b) % RDB_STRIPES;
+}
+
 pthread_mutex_t *rdb_digest_lock(struct rdb *r, const struct digest *d)
 {
-	return &r->by_digest[bytes_get_u16(d->b) % RDB_STRIPES];
+	return &r->by_digest[digest_stripe(d)];
+}
+
+void stripes_add(struct stripes *s, const struct digest *v, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		s->taken[digest_stripe(&v[i])] = true;
+}
+
+void rdb_lock_stripes(struct rdb *r, const struct stripes *s)
+{
+	for (size_t i = 0; i < RDB_STRIPES; i++)
+		if (s->taken[i])
+			pthread_mutex_lock(&r->by_digest[i]);
+}
+
+void rdb_unlock_stripes(struct rdb *r, const struct stripes *s)
+{
+	for (size_t i = RDB_STRIPES; i-- > 0;)
+		if (s->taken[i])
+			pthread_mutex_unlock(&r->by_digest[i]);
 }
 
 enum err_code rdb_get(struct rdb *r, enum rdb_family f, const struct key *k,
@@ -224,25 +250,10 @@ enum err_code rdb_locator(struct rdb *r, uint64_t *out, struct err *e)
 	return rc;
 }
 
-/* ---- records ---- */
+/* ---- blobs ---- */
 
-enum err_code rdb_lookup(struct rdb *r, const struct upload_id *id, struct upload **out,
-			 struct err *e)
-{
-	struct key k = key_upload(id);
-	rocksdb_pinnableslice_t *s = NULL;
-	enum err_code rc = rdb_get(r, CF_RECORDS, &k, &s, e);
-
-	if (rc != ERR_OK)
-		return rc;
-	if (s == NULL)
-		return err_set(e, ERR_NOTFOUND, "no such upload");
-	rc = record_decode_upload(id, rdb_value(s), out, e);
-	rocksdb_pinnableslice_destroy(s);
-	return rc;
-}
-
-enum err_code rdb_blob(struct rdb *r, const struct digest *d, struct blob *out, struct err *e)
+enum err_code rdb_blob(struct rdb *r, const struct digest *d, struct blob *out,
+		       struct leaves *leaves, struct err *e)
 {
 	struct key k = key_blob(d);
 	rocksdb_pinnableslice_t *s = NULL;
@@ -252,34 +263,24 @@ enum err_code rdb_blob(struct rdb *r, const struct digest *d, struct blob *out, 
 		return rc;
 	if (s == NULL)
 		return err_set(e, ERR_NOTFOUND, "no such blob");
-	rc = record_decode_blob(rdb_value(s), out, e);
+	rc = record_decode_blob(rdb_value(s), out, leaves, e);
 	out->digest = *d;
 	rocksdb_pinnableslice_destroy(s);
 	return rc;
 }
 
-enum err_code rdb_due(void *self, int64_t now, struct upload_id *ids, size_t max, size_t *count,
-		      struct err *e)
+enum err_code batch_blob(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *u,
+			 const struct leaves *leaves, struct err *e)
 {
-	static const uint8_t prefix[] = { KEY_DUE };
-	struct upload_id none = { { 0 } };
-	struct key first = key_due(0, &none);
-	rocksdb_iterator_t *it = rdb_iterate(self, CF_RECORDS);
-	size_t n = 0;
-	enum err_code rc;
+	struct key k = key_blob(&u->digest);
+	size_t len;
+	uint8_t *value = record_encode_blob(u, leaves, &len);
 
-	for (rdb_seek(it, &first); n < max && rdb_iter_within(it, prefix, 1);
-	     rocksdb_iter_next(it)) {
-		struct bytes k = rdb_iter_key(it);
-
-		if (k.len != first.len || (int64_t)bytes_get_u64(k.data + 1) > now)
-			break;
-		memcpy(ids[n++].b, k.data + 9, sizeof(ids->b));
-	}
-	rc = rdb_iter_end(it, e);
-	if (rc == ERR_OK)
-		*count = n;
-	return rc;
+	if (value == NULL)
+		return err_set(e, ERR_NOMEM, "a blob's record");
+	batch_put(r, b, CF_RECORDS, &k, (struct bytes){ value, len });
+	free(value);
+	return ERR_OK;
 }
 
 enum err_code rdb_next_blob(void *self, const struct digest *after, struct blob *out, struct err *e)
@@ -296,7 +297,7 @@ enum err_code rdb_next_blob(void *self, const struct digest *after, struct blob 
 		rocksdb_iter_next(it);
 	if (rdb_iter_within(it, prefix, 1) && rdb_iter_key(it).len == first.len) {
 		memcpy(b.digest.b, rdb_iter_key(it).data + 1, sizeof(b.digest.b));
-		rc = record_decode_blob(rdb_iter_value(it), &b, e);
+		rc = record_decode_blob(rdb_iter_value(it), &b, NULL, e);
 	}
 	ended = rdb_iter_end(it, e);
 	if (rc == ERR_OK)

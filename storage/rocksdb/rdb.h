@@ -2,7 +2,8 @@
  * each file does for the others. For the engine and its tests only.
  *
  * Locks, in the order they are taken: by_id, by_digest, locator_lock, junk_lock. The first two are
- * held over a synced write, but striped, so that different uploads sync together. */
+ * held over a synced write, but striped, so that different uploads sync together. Of by_id a thread
+ * takes one; of by_digest several, where blobs need each other, in ascending order. */
 #ifndef RESTANTE_STORAGE_ROCKSDB_RDB_H
 #define RESTANTE_STORAGE_ROCKSDB_RDB_H
 
@@ -41,7 +42,7 @@ struct rdb {
 	atomic_uint_fast64_t tmp_serial;    /* names in it */
 	atomic_uint_fast64_t row_garbage;   /* bytes of rows deleted since the last flush for it */
 	pthread_mutex_t by_id[RDB_STRIPES]; /* the record of an upload: read, decide, write */
-	pthread_mutex_t by_digest[RDB_STRIPES]; /* who holds a blob: read, decide, write */
+	pthread_mutex_t by_digest[RDB_STRIPES]; /* who holds or needs a blob: read, decide, write */
 	pthread_mutex_t locator_lock;
 	uint64_t locator_next, locator_end; /* to hand out, and where the reserve ends */
 	pthread_mutex_t junk_lock;
@@ -71,6 +72,14 @@ enum err_code rdb_open_failed(struct err *e, const char *dir, char *text);
 
 pthread_mutex_t *rdb_id_lock(struct rdb *r, const struct upload_id *id);
 pthread_mutex_t *rdb_digest_lock(struct rdb *r, const struct digest *d);
+
+/* Locks of by_digest to be held together. Zeroes are none. */
+struct stripes {
+	bool taken[RDB_STRIPES];
+};
+void stripes_add(struct stripes *s, const struct digest *v, size_t count);
+void rdb_lock_stripes(struct rdb *r, const struct stripes *s); /* in ascending order, each once */
+void rdb_unlock_stripes(struct rdb *r, const struct stripes *s);
 
 /* The value of a key, to be destroyed by the caller; NULL in *out if there is none. */
 enum err_code rdb_get(struct rdb *r, enum rdb_family f, const struct key *k,
@@ -104,13 +113,46 @@ bool rdb_iter_within(const rocksdb_iterator_t *it, const uint8_t *prefix, size_t
 enum err_code rdb_locator(struct rdb *r, uint64_t *out, struct err *e);
 enum err_code rdb_locators_load(struct rdb *r, struct err *e);
 
-enum err_code rdb_lookup(struct rdb *r, const struct upload_id *id, struct upload **out,
-			 struct err *e);
-enum err_code rdb_blob(struct rdb *r, const struct digest *d, struct blob *out, struct err *e);
-enum err_code rdb_due(void *self, int64_t now, struct upload_id *ids, size_t max, size_t *count,
-		      struct err *e);
+/* out->extents is the caller's to free(), *leaves (unless NULL) to leaves_fini(). */
+enum err_code rdb_blob(struct rdb *r, const struct digest *d, struct blob *out,
+		       struct leaves *leaves, struct err *e);
+
+/* Puts the blob that a finished upload holds, as its record says it is. */
+enum err_code batch_blob(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *u,
+			 const struct leaves *leaves, struct err *e);
 enum err_code rdb_next_blob(void *self, const struct digest *after, struct blob *out,
 			    struct err *e);
+
+/* ---- uploads.c ---- */
+
+enum err_code rdb_lookup(struct rdb *r, const struct upload_id *id, struct upload **out,
+			 struct err *e);
+enum err_code rdb_extend(void *self, const struct upload_id *id, int64_t expires_s, struct err *e);
+enum err_code rdb_due(void *self, int64_t now, struct upload_id *ids, size_t max, size_t *count,
+		      struct err *e);
+enum err_code rdb_next_open(void *self, const struct upload_id *after, struct upload_id *out,
+			    struct err *e);
+
+/* Puts a record, and what changes in the indexes; was: the record that is there, NULL if none. */
+enum err_code batch_upload(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *was,
+			   const struct upload *now, struct err *e);
+
+/* Deletes both; unless remember_until_s is 0, a tombstone takes their place. */
+void batch_forget_upload(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *u,
+			 int64_t remember_until_s);
+
+/* by_id is held, and a lookup has just said ERR_DELETED. */
+enum err_code rdb_forget_tombstone(struct rdb *r, const struct upload_id *id, struct err *e);
+
+/* ---- concat.c ---- */
+
+enum err_code rdb_concat(void *self, const struct upload *rec, const struct upload_id *parts,
+			 size_t part_count, bool *deduplicated, struct upload **out, struct err *e);
+
+/* A composed blob goes: so do its needs, and each leaf that nobody wants now, whose extents are
+ * added to `gone`. by_digest is held for all of them. */
+enum err_code batch_leave(struct rdb *r, rocksdb_writebatch_t *b, const struct digest *composed,
+			  const struct leaves *leaves, struct extents *gone, struct err *e);
 
 /* ---- read.c ---- */
 
@@ -119,14 +161,20 @@ enum err_code rdb_read(void *self, const struct extent *x, uint64_t at, struct c
 
 /* ---- drop.c ---- */
 
-enum err_code rdb_drop(void *self, const struct upload_id *id, struct err *e);
+enum err_code rdb_drop(void *self, const struct upload_id *id, int64_t remember_until_s,
+		       struct err *e);
+
+/* Whether a blob stays without that upload, or without that composed blob (NULL: none). by_digest
+ * is held. */
+enum err_code rdb_wanted(struct rdb *r, const struct digest *d, const struct upload_id *but_holder,
+			 const struct digest *but_needer, bool *out, struct err *e);
 
 /* Deletes the rows of a locator from an offset on. */
 void batch_delete_rows_from(struct rdb *r, rocksdb_writebatch_t *b, uint64_t locator,
 			    uint64_t from);
 
-/* Gives extents up: rows are deleted by the batch itself; segments are marked as garbage by it, to
- * be removed by rdb_reap() once it is written. */
+/* Gives extents up, which must not be borrowed: rows are deleted by the batch itself; segments are
+ * marked as garbage by it, to be removed by rdb_reap() once it is written. */
 void batch_release(struct rdb *r, rocksdb_writebatch_t *b, const struct extent *v, size_t count);
 void rdb_reap(struct rdb *r, const struct extent *v, size_t count);
 

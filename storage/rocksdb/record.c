@@ -4,10 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RECORD_VERSION 1
+#define UPLOAD_VERSION 1
+#define BLOB_VERSION 2 /* 1 had no leaves */
 #define EXTENT_SIZE (8 + 8 + 8 + 4)
 #define UPLOAD_FIXED (1 + 1 + 1 + 2 + 4 * 8 + 2 + 4)
-#define BLOB_FIXED (1 + 8 + 4)
+#define BLOB_FIXED (1 + 8 + 4 + 4)
+
+enum upload_state { STATE_OPEN, STATE_FINISHED, STATE_TERMINATED };
 
 /* ---- keys ---- */
 
@@ -74,11 +77,28 @@ struct key key_meta(const char *name)
 	return k;
 }
 
+struct key key_need(const struct digest *leaf, const struct digest *composed)
+{
+	struct key k = key_new(KEY_NEED);
+
+	key_add(&k, leaf->b, sizeof(leaf->b));
+	key_add(&k, composed->b, sizeof(composed->b));
+	return k;
+}
+
 struct key key_open(uint64_t locator)
 {
 	struct key k = key_new(KEY_OPEN);
 
 	key_add_u64(&k, locator);
+	return k;
+}
+
+struct key key_unfinished(const struct upload_id *id)
+{
+	struct key k = key_new(KEY_UNFINISHED);
+
+	key_add(&k, id->b, sizeof(id->b));
 	return k;
 }
 
@@ -166,8 +186,8 @@ uint8_t *record_encode_upload(const struct upload *u, size_t *len)
 	out = p = malloc(*len);
 	if (out == NULL)
 		return NULL;
-	p = put_u8(p, RECORD_VERSION);
-	p = put_u8(p, u->finished);
+	p = put_u8(p, UPLOAD_VERSION);
+	p = put_u8(p, u->finished ? STATE_FINISHED : STATE_OPEN);
 	p = put_u8(p, u->kind);
 	p = put_u16(p, u->recipients);
 	p = put_u64(p, u->offset);
@@ -183,17 +203,28 @@ uint8_t *record_encode_upload(const struct upload *u, size_t *len)
 	return out;
 }
 
-uint8_t *record_encode_blob(const struct blob *b, size_t *len)
+void record_encode_tombstone(uint8_t out[static TOMBSTONE_SIZE], int64_t until_s)
 {
+	uint8_t *p = put_u8(out, UPLOAD_VERSION);
+
+	p = put_u8(p, STATE_TERMINATED);
+	(void)put_u64(p, (uint64_t)until_s);
+}
+
+uint8_t *record_encode_blob(const struct upload *u, const struct leaves *leaves, size_t *len)
+{
+	const size_t digests = leaves->count * sizeof(*leaves->v);
 	uint8_t *out, *p;
 
-	*len = BLOB_FIXED + b->extent_count * EXTENT_SIZE;
+	*len = BLOB_FIXED + digests + u->extent_count * EXTENT_SIZE;
 	out = p = malloc(*len);
 	if (out == NULL)
 		return NULL;
-	p = put_u8(p, RECORD_VERSION);
-	p = put_u64(p, b->size);
-	p = put_extents(p, b->extents, b->extent_count);
+	p = put_u8(p, BLOB_VERSION);
+	p = put_u64(p, u->offset);
+	p = put_u32(p, (uint32_t)leaves->count);
+	p = put(p, leaves->v, digests);
+	p = put_extents(p, u->extents, u->extent_count);
 	assert(p == out + *len);
 	return out;
 }
@@ -265,7 +296,7 @@ static enum err_code take_extents(struct input *in, uint64_t size, struct extent
 		return err_set(e, ERR_NOMEM, "%zu extents", n);
 	for (size_t i = 0; i < n; i++) {
 		v[i] = take_extent(in);
-		in->bad |= v[i].length > size;
+		in->bad |= v[i].length > size || ((v[i].place ^ v[0].place) & PLACE_BORROWED);
 		size -= v[i].length;
 	}
 	if (in->bad || size != 0) {
@@ -277,9 +308,20 @@ static enum err_code take_extents(struct input *in, uint64_t size, struct extent
 	return ERR_OK;
 }
 
-static bool take_version(struct input *in)
+/* Points into the input. */
+static struct bytes take_leaves(struct input *in)
 {
-	return *take(in, 1) == RECORD_VERSION && !in->bad;
+	struct bytes v = { .len = bytes_get_u32(take(in, 4)) };
+
+	if (v.len > in->left.len / sizeof(struct digest)) {
+		in->bad = true;
+		return (struct bytes){ 0 };
+	}
+	v.len *= sizeof(struct digest);
+	v.data = in->left.data;
+	in->left.data += v.len;
+	in->left.len -= v.len;
+	return v;
 }
 
 static void take_hash(struct input *in, struct upload *u)
@@ -296,13 +338,16 @@ enum err_code record_decode_upload(const struct upload_id *id, struct bytes in, 
 	struct input input = { .left = in };
 	struct extent *extents = NULL;
 	struct upload u = { .id = *id };
+	int64_t until_s;
 	uint8_t state;
 	enum err_code rc;
 
-	if (!take_version(&input))
+	if (record_decode_tombstone(in, &until_s))
+		return err_set(e, ERR_DELETED, "it was terminated");
+	if (*take(&input, 1) != UPLOAD_VERSION || input.bad)
 		return err_set(e, ERR_DAMAGED, "an upload's record has no version known here");
 	state = *take(&input, 1);
-	u.finished = state != 0;
+	u.finished = state == STATE_FINISHED;
 	u.kind = *take(&input, 1);
 	u.recipients = bytes_get_u16(take(&input, 2));
 	u.offset = take_u64(&input);
@@ -311,7 +356,7 @@ enum err_code record_decode_upload(const struct upload_id *id, struct bytes in, 
 	u.expires_s = (int64_t)take_u64(&input);
 	take_hash(&input, &u);
 	u.meta = take_meta(&input);
-	input.bad |= state > 1;
+	input.bad |= state > STATE_FINISHED;
 	rc = take_extents(&input, u.offset, &extents, &u.extent_count, e);
 	if (rc != ERR_OK)
 		return rc;
@@ -321,70 +366,61 @@ enum err_code record_decode_upload(const struct upload_id *id, struct bytes in, 
 	return *out != NULL ? ERR_OK : err_set(e, ERR_NOMEM, "a record");
 }
 
-enum err_code record_decode_blob(struct bytes in, struct blob *out, struct err *e)
+bool record_decode_tombstone(struct bytes in, int64_t *until_s)
+{
+	if (in.len != TOMBSTONE_SIZE || in.data[0] != UPLOAD_VERSION ||
+	    in.data[1] != STATE_TERMINATED)
+		return false;
+	*until_s = (int64_t)bytes_get_u64(in.data + 2);
+	return true;
+}
+
+static enum err_code keep_leaves(struct leaves *out, struct bytes v, struct err *e)
+{
+	struct leaves l = { 0 };
+
+	if (!leaves_add(&l, (const struct digest *)v.data, v.len / sizeof(struct digest)))
+		return err_set(e, ERR_NOMEM, "a blob's leaves");
+	*out = l;
+	return ERR_OK;
+}
+
+/* Extents are borrowed from leaves: the one does not go without the other. */
+static enum err_code check_leaves(const struct extent *v, size_t count, struct bytes leaves,
+				  struct err *e)
+{
+	if (extents_borrowed(v, count) == (leaves.len > 0))
+		return ERR_OK;
+	return err_set(e, ERR_DAMAGED, "a blob's leaves do not go with its extents");
+}
+
+enum err_code record_decode_blob(struct bytes in, struct blob *out, struct leaves *leaves,
+				 struct err *e)
 {
 	struct input input = { .left = in };
+	const uint8_t version = *take(&input, 1);
+	struct extent *extents = NULL;
+	struct bytes digests = { 0 };
 	uint64_t size;
+	size_t count = 0;
 	enum err_code rc;
 
-	if (!take_version(&input))
+	if (version == 0 || version > BLOB_VERSION || input.bad)
 		return err_set(e, ERR_DAMAGED, "a blob's record has no version known here");
 	size = take_u64(&input);
-	rc = take_extents(&input, size, &out->extents, &out->extent_count, e);
+	if (version > 1)
+		digests = take_leaves(&input);
+	rc = take_extents(&input, size, &extents, &count, e);
 	if (rc == ERR_OK)
-		out->size = size;
-	return rc;
-}
-
-/* ---- extents ---- */
-
-static bool continues(const struct extent *last, uint64_t locator, uint64_t start, uint32_t place)
-{
-	return last->locator == locator && last->start + last->length == start &&
-	       (last->place & PLACE_SEGMENT) == (place & PLACE_SEGMENT);
-}
-
-static bool extents_room(struct extents *x)
-{
-	size_t room = x->room > 0 ? x->room * 2 : 4;
-	struct extent *v;
-
-	if (x->count < x->room)
-		return true;
-	v = realloc(x->v, room * sizeof(*v));
-	if (v == NULL)
-		return false;
-	x->v = v;
-	x->room = room;
-	return true;
-}
-
-bool extents_add(struct extents *x, uint64_t locator, uint64_t start, uint64_t length,
-		 uint32_t place)
-{
-	struct extent *last = x->count > 0 ? &x->v[x->count - 1] : NULL;
-
-	if (last != NULL && continues(last, locator, start, place)) {
-		last->place |= place | (start % CHUNK_MAX != 0 ? PLACE_UNEVEN : 0);
-		last->length += length;
-		return true;
+		rc = check_leaves(extents, count, digests, e);
+	if (rc == ERR_OK && leaves != NULL)
+		rc = keep_leaves(leaves, digests, e);
+	if (rc != ERR_OK) {
+		free(extents);
+		return rc;
 	}
-	if (!extents_room(x))
-		return false;
-	x->v[x->count++] = (struct extent){ locator, start, length, place };
-	return true;
-}
-
-void extents_fini(struct extents *x)
-{
-	free(x->v);
-	*x = (struct extents){ 0 };
-}
-
-uint64_t extents_end(const struct extent *v, size_t count, uint64_t locator)
-{
-	for (size_t i = count; i-- > 0;)
-		if (v[i].locator == locator)
-			return v[i].start + v[i].length;
-	return 0;
+	out->size = size;
+	out->extents = extents;
+	out->extent_count = count;
+	return ERR_OK;
 }

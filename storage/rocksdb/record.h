@@ -6,23 +6,21 @@
 #define RESTANTE_STORAGE_ROCKSDB_RECORD_H
 
 #include "storage/engine.h"
+#include "storage/rocksdb/extents.h"
 
 /* First byte of a key. */
-#define KEY_BLOB 'B'    /* + digest: size and extents */
-#define KEY_DUE 'D'     /* + expires_s + id: nothing. One for every upload */
-#define KEY_GARBAGE 'G' /* + locator + start: length. Segments nobody needs, to be removed */
-#define KEY_HOLDER 'H'  /* + digest + id: nothing. This upload holds that blob */
-#define KEY_META 'M'    /* + name: what concerns the whole store */
-#define KEY_OPEN 'O'    /* + locator: id. Bytes beyond what that upload's record counts are junk */
-#define KEY_UPLOAD 'U'  /* + id: the record */
-
-/* What extent.place says. Bits. */
-#define PLACE_SEGMENT 1u /* else rows */
-#define PLACE_UNEVEN 2u  /* some piece starts neither with the extent nor on the grid */
-#define PLACE_ALL (PLACE_SEGMENT | PLACE_UNEVEN)
+#define KEY_BLOB 'B'       /* + digest: size, leaves and extents */
+#define KEY_NEED 'C'       /* + leaf + digest: nothing. That composed blob needs this leaf */
+#define KEY_DUE 'D'        /* + expires_s + id: nothing. One for every upload and tombstone */
+#define KEY_GARBAGE 'G'    /* + locator + start: length. Segments nobody needs, to be removed */
+#define KEY_HOLDER 'H'     /* + digest + id: nothing. This upload holds that blob */
+#define KEY_META 'M'       /* + name: what concerns the whole store */
+#define KEY_UNFINISHED 'N' /* + id: nothing. One for every unfinished upload */
+#define KEY_OPEN 'O'   /* + locator: id. Bytes beyond what that upload's record counts are junk */
+#define KEY_UPLOAD 'U' /* + id: the record */
 
 struct key {
-	uint8_t b[1 + sizeof(struct digest) + sizeof(struct upload_id)];
+	uint8_t b[1 + 2 * sizeof(struct digest)];
 	size_t len;
 };
 
@@ -31,7 +29,9 @@ struct key key_due(int64_t expires_s, const struct upload_id *id);
 struct key key_garbage(uint64_t locator, uint64_t start);
 struct key key_holder(const struct digest *d, const struct upload_id *id);
 struct key key_meta(const char *name); /* at most 32 characters */
+struct key key_need(const struct digest *leaf, const struct digest *composed);
 struct key key_open(uint64_t locator);
+struct key key_unfinished(const struct upload_id *id);
 struct key key_upload(const struct upload_id *id);
 
 /* A key of the rows and segments families: no first byte. */
@@ -40,28 +40,23 @@ struct key key_piece(uint64_t locator, uint64_t offset);
 /* False if key is no piece's. */
 bool key_piece_parse(struct bytes key, uint64_t *locator, uint64_t *offset);
 
-/* Encode into fresh memory, the caller's to free(); NULL without memory. */
+/* Encode into fresh memory, the caller's to free(); NULL without memory. The blob is the one that a
+ * finished upload holds, as it is in its record. */
 uint8_t *record_encode_upload(const struct upload *u, size_t *len);
-uint8_t *record_encode_blob(const struct blob *b, size_t *len);
+uint8_t *record_encode_blob(const struct upload *u, const struct leaves *leaves, size_t *len);
 
-/* *out is upload_free()'s; out->extents is free()'s, and digest is left alone. ERR_NOMEM,
- * ERR_DAMAGED. */
+/* What is left of a terminated upload. */
+#define TOMBSTONE_SIZE (1 + 1 + 8)
+void record_encode_tombstone(uint8_t out[static TOMBSTONE_SIZE], int64_t until_s);
+
+/* *out is upload_free()'s; out->extents is free()'s, digest is left alone, and *leaves (unless
+ * NULL) is leaves_fini()'s. ERR_NOMEM, ERR_DAMAGED; ERR_DELETED: a tombstone. */
 enum err_code record_decode_upload(const struct upload_id *id, struct bytes in, struct upload **out,
 				   struct err *e);
-enum err_code record_decode_blob(struct bytes in, struct blob *out, struct err *e);
+enum err_code record_decode_blob(struct bytes in, struct blob *out, struct leaves *leaves,
+				 struct err *e);
 
-/* Extents being gathered. Zeroes are an empty list. */
-struct extents {
-	struct extent *v;
-	size_t count, room;
-};
-
-/* Adds a piece at the end, to the last extent where it continues that one. False without memory. */
-bool extents_add(struct extents *x, uint64_t locator, uint64_t start, uint64_t length,
-		 uint32_t place);
-void extents_fini(struct extents *x);
-
-/* Where the bytes that count end in a locator: 0 if none do. */
-uint64_t extents_end(const struct extent *v, size_t count, uint64_t locator);
+/* False if `in` is no tombstone. */
+bool record_decode_tombstone(struct bytes in, int64_t *until_s);
 
 #endif

@@ -219,7 +219,9 @@ static enum err_code check_format(struct rdb *r, struct err *e)
 	if (format > STORE_FORMAT)
 		return err_set(e, ERR_FORMAT, "store format %u is newer than this program's %u",
 			       format, STORE_FORMAT);
-	return ERR_OK;
+	/* Format 1 had neither composed blobs nor unfinished uploads, so there is nothing to index.
+	 * A program of that time must not open this one any more. */
+	return format < STORE_FORMAT ? write_format(r, e) : ERR_OK;
 }
 
 static void free_options(struct rdb *r)
@@ -370,7 +372,10 @@ const struct engine engine_rocksdb = {
 	.write_close = rdb_write_close,
 	.lookup = lookup,
 	.read = rdb_read,
+	.concat = rdb_concat,
 	.drop = rdb_drop,
+	.extend = rdb_extend,
+	.next_open = rdb_next_open,
 	.due = rdb_due,
 	.next_blob = rdb_next_blob,
 	.bytes_on_disk = bytes_on_disk,

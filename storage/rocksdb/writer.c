@@ -331,42 +331,6 @@ static enum err_code lay_tail(struct rdb_writer *w, rocksdb_writebatch_t *b, str
 	return add_extent(w, tail.len, 0, e);
 }
 
-static enum err_code batch_record(struct rdb_writer *w, rocksdb_writebatch_t *b,
-				  const struct upload *u, struct err *e)
-{
-	struct key record = key_upload(&u->id);
-	struct key was_due = key_due(w->rec->expires_s, &u->id), is_due;
-	size_t len;
-	uint8_t *value = record_encode_upload(u, &len);
-
-	if (value == NULL)
-		return err_set(e, ERR_NOMEM, "a record");
-	batch_put(w->db, b, CF_RECORDS, &record, (struct bytes){ value, len });
-	free(value);
-	if (!w->fresh && w->rec->expires_s == u->expires_s)
-		return ERR_OK;
-	if (!w->fresh)
-		batch_delete(w->db, b, CF_RECORDS, &was_due);
-	is_due = key_due(u->expires_s, &u->id);
-	batch_put(w->db, b, CF_RECORDS, &is_due, (struct bytes){ NULL, 0 });
-	return ERR_OK;
-}
-
-static enum err_code batch_blob(struct rdb_writer *w, rocksdb_writebatch_t *b,
-				const struct upload *u, struct err *e)
-{
-	struct blob blob = { u->digest, u->offset, w->extents.count, w->extents.v };
-	struct key k = key_blob(&u->digest);
-	size_t len;
-	uint8_t *value = record_encode_blob(&blob, &len);
-
-	if (value == NULL)
-		return err_set(e, ERR_NOMEM, "a blob's record");
-	batch_put(w->db, b, CF_RECORDS, &k, (struct bytes){ value, len });
-	free(value);
-	return ERR_OK;
-}
-
 /* An earlier writer of this upload may have left junk in a locator of its own that nobody could
  * remove yet. Once the upload is finished, its locators may belong to others: the mark must not
  * outlive it. */
@@ -406,11 +370,12 @@ static enum err_code batch_clear_marks(struct rdb_writer *w, rocksdb_writebatch_
 static enum err_code batch_finish(struct rdb_writer *w, rocksdb_writebatch_t *b,
 				  const struct upload *u, bool new_blob, struct err *e)
 {
+	static const struct leaves none;
 	struct key holder = key_holder(&u->digest, &u->id);
 	enum err_code rc = ERR_OK;
 
 	if (new_blob)
-		rc = batch_blob(w, b, u, e);
+		rc = batch_blob(w->db, b, u, &none, e);
 	if (rc != ERR_OK)
 		return rc;
 	batch_put(w->db, b, CF_RECORDS, &holder, (struct bytes){ NULL, 0 });
@@ -445,7 +410,7 @@ static enum err_code write_commit(struct rdb_writer *w, rocksdb_writebatch_t *b,
 		upload_free(made);
 		return err_set(e, ERR_NOMEM, "a record");
 	}
-	rc = batch_record(w, b, u, e);
+	rc = batch_upload(w->db, b, w->fresh ? NULL : w->rec, u, e);
 	if (rc == ERR_OK)
 		rc = rdb_write(w->db, b, true, "commit", e);
 	if (rc != ERR_OK) {
@@ -483,8 +448,8 @@ out:
 	return rc;
 }
 
-/* The blob is there already: the upload holds that one, and its own bytes are garbage. The tail
- * need not be written at all, nor a segment finished. */
+/* The blob is there already: the upload holds that one, be it composed, and its own bytes are
+ * garbage. The tail need not be written at all, nor a segment finished. */
 static enum err_code commit_duplicate(struct rdb_writer *w, const struct commit *c,
 				      const struct blob *blob, struct err *e)
 {
@@ -516,7 +481,7 @@ static enum err_code commit_finishing(struct rdb_writer *w, const struct commit 
 				      struct err *e)
 {
 	struct blob blob = { .size = 0 };
-	enum err_code rc = rdb_blob(w->db, c->digest, &blob, e);
+	enum err_code rc = rdb_blob(w->db, c->digest, &blob, NULL, e);
 
 	if (rc == ERR_NOTFOUND)
 		return commit_own(w, c, e);

@@ -3,7 +3,10 @@
  *
  *   - no writer's mark and no garbage is left, and tmp/ is empty
  *   - every finished upload has its holder, its blob and its due entry, and these have theirs
- *   - every piece of bytes lies in an extent of a blob or of an unfinished upload
+ *   - every blob is held by an upload, or needed by a composed blob
+ *   - every composed blob needs its leaves, borrows its extents from them, and is needed by nobody
+ *   - every unfinished upload is listed as such, and no other is; a tombstone is due
+ *   - every piece of bytes lies in an extent of a blob of its own or of an unfinished upload
  *   - every extent is covered by its pieces, and no two extents overlap
  *   - every .sst and .blob file belongs to the database
  *
@@ -35,7 +38,7 @@ struct look {
 	rocksdb_column_family_handle_t *cf[CF_COUNT];
 	struct owned *owned; /* sorted by locator and start, once all are there */
 	size_t owned_count, owned_room;
-	uint64_t uploads, blobs, pieces, bytes, findings;
+	uint64_t uploads, tombstones, blobs, composed, pieces, bytes, findings;
 };
 
 static void finding(struct look *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -156,30 +159,132 @@ static void own(struct look *k, const struct extent *v, size_t count)
 	}
 }
 
+/* Whether there is a key that begins like this one does before its last part. */
+static bool has_any(struct look *k, struct key key)
+{
+	const size_t prefix = 1 + sizeof(struct digest);
+	rocksdb_iterator_t *it = rocksdb_create_iterator_cf(k->db, k->reads, k->cf[CF_RECORDS]);
+	bool any;
+
+	rocksdb_iter_seek(it, chars(key.b), prefix);
+	any = rocksdb_iter_valid(it) && key_of(it).len == key.len &&
+	      memcmp(key_of(it).data, key.b, prefix) == 0;
+	rocksdb_iter_destroy(it);
+	return any;
+}
+
+static bool blob_of(struct look *k, const struct digest *d, struct blob *out, struct leaves *leaves)
+{
+	struct key key = key_blob(d);
+	rocksdb_pinnableslice_t *s = record(k, &key);
+	struct err e = { 0 };
+	bool read;
+
+	if (s == NULL)
+		return false;
+	read = record_decode_blob(slice_bytes(s), out, leaves, &e) == ERR_OK;
+	if (!read)
+		finding(k, "a blob's record: %s", e.why);
+	rocksdb_pinnableslice_destroy(s);
+	return read;
+}
+
+/* Adds a leaf's extents to those that may be borrowed. */
+static void see_leaf(struct look *k, const struct digest *leaf, const struct digest *composed,
+		     struct extents *lent)
+{
+	struct leaves leaves = { 0 };
+	struct blob b = { .size = 0 };
+
+	if (!has(k, key_need(leaf, composed)))
+		finding(k, "a composed blob without the key that it needs a leaf");
+	if (!blob_of(k, leaf, &b, &leaves)) {
+		finding(k, "a composed blob without one of its leaves");
+		return;
+	}
+	if (leaves.count > 0)
+		finding(k, "a leaf that is composed itself");
+	if (!extents_append(lent, b.extents, b.extent_count, PLACE_BORROWED))
+		give_up("realloc", "no memory");
+	free(b.extents);
+	leaves_fini(&leaves);
+}
+
+static bool same_extent(const struct extent *x, const struct extent *y)
+{
+	return x->locator == y->locator && x->start == y->start && x->length == y->length &&
+	       x->place == y->place;
+}
+
+static bool is_lent(const struct extents *lent, const struct extent *x)
+{
+	for (size_t i = 0; i < lent->count; i++)
+		if (same_extent(&lent->v[i], x))
+			return true;
+	return false;
+}
+
+static void check_composed(struct look *k, const struct blob *b, const struct leaves *leaves)
+{
+	struct extents lent = { 0 };
+
+	k->composed++;
+	for (size_t i = 0; i < leaves->count; i++)
+		see_leaf(k, &leaves->v[i], &b->digest, &lent);
+	for (size_t i = 0; i < b->extent_count; i++)
+		if (!is_lent(&lent, &b->extents[i]))
+			finding(k, "a composed blob with an extent of no leaf");
+	if (has_any(k, key_need(&b->digest, &b->digest)))
+		finding(k, "a composed blob that another needs");
+	extents_fini(&lent);
+}
+
 static void see_blob(struct look *k, struct bytes key, struct bytes value)
 {
+	static const struct upload_id none;
+	struct leaves leaves = { 0 };
 	struct blob b = { .size = 0 };
-	struct digest d;
-	struct key holders;
-	struct upload_id none = { { 0 } };
-	rocksdb_iterator_t *it;
 	struct err e = { 0 };
 
 	k->blobs++;
-	memcpy(d.b, key.data + 1, sizeof(d.b));
-	if (record_decode_blob(value, &b, &e) != ERR_OK) {
+	memcpy(b.digest.b, key.data + 1, sizeof(b.digest.b));
+	if (record_decode_blob(value, &b, &leaves, &e) != ERR_OK) {
 		finding(k, "a blob's record: %s", e.why);
 		return;
 	}
-	own(k, b.extents, b.extent_count);
+	if (leaves.count > 0)
+		check_composed(k, &b, &leaves);
+	else
+		own(k, b.extents, b.extent_count);
+	if (!has_any(k, key_holder(&b.digest, &none)) &&
+	    !has_any(k, key_need(&b.digest, &b.digest)))
+		finding(k, "a blob of %" PRIu64 " bytes that no upload holds and no blob needs",
+			b.size);
 	free(b.extents);
-	holders = key_holder(&d, &none);
-	it = rocksdb_create_iterator_cf(k->db, k->reads, k->cf[CF_RECORDS]);
-	rocksdb_iter_seek(it, chars(holders.b), 33);
-	if (!rocksdb_iter_valid(it) || key_of(it).len != holders.len ||
-	    memcmp(key_of(it).data, holders.b, 33) != 0)
-		finding(k, "a blob of %" PRIu64 " bytes that no upload holds", b.size);
-	rocksdb_iter_destroy(it);
+	leaves_fini(&leaves);
+}
+
+static void see_need(struct look *k, struct bytes key)
+{
+	struct digest leaf, composed;
+	struct leaves leaves = { 0 };
+	struct blob b = { .size = 0 };
+	bool listed = false;
+
+	memcpy(leaf.b, key.data + 1, sizeof(leaf.b));
+	memcpy(composed.b, key.data + 33, sizeof(composed.b));
+	if (!has(k, key_blob(&leaf)))
+		finding(k, "a leaf is needed that is not there");
+	if (!blob_of(k, &composed, &b, &leaves)) {
+		finding(k, "a leaf is needed by a blob that is not there");
+		return;
+	}
+	for (size_t i = 0; i < leaves.count; i++)
+		listed = listed || digest_equal(&leaves.v[i], &leaf);
+	if (!listed)
+		finding(k, "a leaf is needed by a blob that does not list it");
+	free(b.extents);
+	leaves_fini(&leaves);
 }
 
 static bool same_extents(const struct upload *u, const struct blob *b)
@@ -187,41 +292,59 @@ static bool same_extents(const struct upload *u, const struct blob *b)
 	if (u->offset != b->size || u->extent_count != b->extent_count)
 		return false;
 	for (size_t i = 0; i < b->extent_count; i++)
-		if (u->extents[i].locator != b->extents[i].locator ||
-		    u->extents[i].start != b->extents[i].start ||
-		    u->extents[i].length != b->extents[i].length ||
-		    u->extents[i].place != b->extents[i].place)
+		if (!same_extent(&u->extents[i], &b->extents[i]))
 			return false;
 	return true;
 }
 
 static void check_finished(struct look *k, const struct upload *u)
 {
-	struct key key = key_blob(&u->digest);
-	rocksdb_pinnableslice_t *s = record(k, &key);
 	struct blob b = { .size = 0 };
 
 	if (!has(k, key_holder(&u->digest, &u->id)))
 		finding(k, "a finished upload of %" PRIu64 " bytes without its holder", u->offset);
-	if (s == NULL) {
+	if (has(k, key_unfinished(&u->id)))
+		finding(k, "a finished upload that is listed as unfinished");
+	if (!blob_of(k, &u->digest, &b, NULL)) {
 		finding(k, "a finished upload of %" PRIu64 " bytes without its blob", u->offset);
 		return;
 	}
-	if (record_decode_blob(slice_bytes(s), &b, NULL) == ERR_OK) {
-		if (!same_extents(u, &b))
-			finding(k, "an upload and its blob lie in different extents");
-		free(b.extents);
-	}
-	rocksdb_pinnableslice_destroy(s);
+	if (!same_extents(u, &b))
+		finding(k, "an upload and its blob lie in different extents");
+	free(b.extents);
 }
 
-static void see_upload(struct look *k, struct bytes key)
+static void check_unfinished(struct look *k, const struct upload *u)
+{
+	if (!has(k, key_unfinished(&u->id)))
+		finding(k, "an unfinished upload that is not listed as such");
+	if (extents_borrowed(u->extents, u->extent_count))
+		finding(k, "an unfinished upload with borrowed extents");
+	else
+		own(k, u->extents, u->extent_count);
+}
+
+static void see_tombstone(struct look *k, const struct upload_id *id, int64_t until_s)
+{
+	k->tombstones++;
+	if (!has(k, key_due(until_s, id)))
+		finding(k, "a tombstone that is never due");
+	if (has(k, key_unfinished(id)))
+		finding(k, "a tombstone that is listed as unfinished");
+}
+
+static void see_upload(struct look *k, struct bytes key, struct bytes value)
 {
 	struct upload_id id;
 	struct upload *u;
+	int64_t until_s;
 
-	k->uploads++;
 	memcpy(id.b, key.data + 1, sizeof(id.b));
+	if (record_decode_tombstone(value, &until_s)) {
+		see_tombstone(k, &id, until_s);
+		return;
+	}
+	k->uploads++;
 	u = upload_of(k, &id);
 	if (u == NULL)
 		return;
@@ -230,20 +353,48 @@ static void see_upload(struct look *k, struct bytes key)
 	if (u->finished)
 		check_finished(k, u);
 	else
-		own(k, u->extents, u->extent_count);
+		check_unfinished(k, u);
 	upload_free(u);
+}
+
+/* When the record of that id is due: the upload, or its tombstone. False if there is none. */
+static bool due_at(struct look *k, const struct upload_id *id, int64_t *out)
+{
+	struct key key = key_upload(id);
+	rocksdb_pinnableslice_t *s = record(k, &key);
+	struct upload *u = NULL;
+	bool found = s != NULL;
+
+	if (!found)
+		return false;
+	if (!record_decode_tombstone(slice_bytes(s), out)) {
+		found = record_decode_upload(id, slice_bytes(s), &u, NULL) == ERR_OK;
+		if (found)
+			*out = u->expires_s;
+		upload_free(u);
+	}
+	rocksdb_pinnableslice_destroy(s);
+	return found;
 }
 
 static void see_due(struct look *k, struct bytes key)
 {
 	struct upload_id id;
-	struct upload *u;
+	int64_t at;
 
 	memcpy(id.b, key.data + 9, sizeof(id.b));
-	u = upload_of(k, &id);
-	if (u == NULL || (uint64_t)u->expires_s != bytes_get_u64(key.data + 1))
+	if (!due_at(k, &id, &at) || (uint64_t)at != bytes_get_u64(key.data + 1))
 		finding(k, "a due entry of no upload");
-	upload_free(u);
+}
+
+static void see_unfinished(struct look *k, struct bytes key)
+{
+	struct upload_id id;
+	int64_t at;
+
+	memcpy(id.b, key.data + 1, sizeof(id.b));
+	if (!due_at(k, &id, &at)) /* if there is one, it says itself whether it is unfinished */
+		finding(k, "no upload is there that is listed as unfinished");
 }
 
 static void see_holder(struct look *k, struct bytes key)
@@ -269,7 +420,11 @@ static void see_record(struct look *k, struct bytes key, struct bytes value)
 	if (prefix == KEY_BLOB && key.len == 33)
 		see_blob(k, key, value);
 	else if (prefix == KEY_UPLOAD && key.len == 17)
-		see_upload(k, key);
+		see_upload(k, key, value);
+	else if (prefix == KEY_NEED && key.len == 65)
+		see_need(k, key);
+	else if (prefix == KEY_UNFINISHED && key.len == 17)
+		see_unfinished(k, key);
 	else if (prefix == KEY_DUE && key.len == 25)
 		see_due(k, key);
 	else if (prefix == KEY_HOLDER && key.len == 49)
@@ -486,8 +641,9 @@ int main(int argc, char **argv)
 	walk(&k, CF_SEGMENTS, see_segment);
 	check_covered(&k);
 	close_store(&k);
-	(void)printf("orphans: %" PRIu64 " uploads, %" PRIu64 " blobs, %" PRIu64
-		     " pieces of %" PRIu64 " bytes, %" PRIu64 " findings\n",
-		     k.uploads, k.blobs, k.pieces, k.bytes, k.findings);
+	(void)printf("orphans: %" PRIu64 " uploads, %" PRIu64 " tombstones, %" PRIu64
+		     " blobs (%" PRIu64 " composed), %" PRIu64 " pieces of %" PRIu64
+		     " bytes, %" PRIu64 " findings\n",
+		     k.uploads, k.tombstones, k.blobs, k.composed, k.pieces, k.bytes, k.findings);
 	return k.findings == 0 ? 0 : 1;
 }

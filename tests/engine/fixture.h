@@ -369,7 +369,7 @@ static inline size_t leftovers(struct fixture *f)
 	size_t n;
 
 	OK(f, engine_rocksdb.open(&self, &f->options, &f->err));
-	n = count_keys(self, CF_RECORDS, "BDGHOU") + count_keys(self, CF_ROWS, NULL) +
+	n = count_keys(self, CF_RECORDS, "BCDGHNOU") + count_keys(self, CF_ROWS, NULL) +
 	    count_keys(self, CF_SEGMENTS, NULL);
 	engine_rocksdb.close(self);
 	return n;

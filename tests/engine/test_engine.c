@@ -1,4 +1,5 @@
 /* What store.h promises, held by every engine, and again behind `faulty`. */
+#include "tests/engine/concat.h"
 #include "tests/engine/fixture.h"
 
 #include "storage/scrub.h"
@@ -693,6 +694,13 @@ static void a_crash_takes_nothing_acknowledged_and_leaves_nothing_else(void **st
 struct told {
 	uint64_t a; /* bytes of upload 1 */
 	bool a_finished, a_dropped, b_finished, b_dropped;
+	bool pending, joined, extended, terminated; /* upload 3 */
+};
+
+/* Lived until a call fails, and then looked at. */
+struct story {
+	enum err_code (*live)(struct fixture *f, struct told *t);
+	void (*check)(struct fixture *f, const struct told *t);
 };
 
 static enum err_code step(struct fixture *f, struct job j)
@@ -777,13 +785,75 @@ static void check_told(struct fixture *f, const struct told *t)
 
 static void drop_all(struct fixture *f)
 {
-	for (unsigned id = 1; id <= 2; id++)
+	for (unsigned id = 1; id <= 3; id++)
 		if (drop_code(f, id) != ERR_OK)
 			assert_int_equal(lookup_code(f, id), ERR_NOTFOUND);
 }
 
+static const struct story one_life = { live, check_told };
+
+#define FINAL_SLICES SLICES({ 1, 70000 }, { 2, LONG })
+
+/* Put together from parts that go before, extended, terminated, forgotten. */
+static enum err_code live_joined(struct fixture *f, struct told *t)
+{
+	struct upload_id none;
+	enum err_code rc;
+
+	rc = step(f, (struct job){ .id = 1, .seed = 1, .to = 70000, .finish = true });
+	if (rc == ERR_OK)
+		rc = step(f, (struct job){ .id = 2, .seed = 2, .to = LONG, .finish = true });
+	if (rc == ERR_OK)
+		rc = step(f, (struct job){ .id = 3 });
+	t->pending = rc == ERR_OK;
+	if (rc == ERR_OK)
+		rc = JOIN_CODE(f, 3, PARTS(1, 2), FINAL_SLICES);
+	if (rc != ERR_OK)
+		return rc;
+	t->joined = true;
+	rc = store_next_open(f->store, NULL, &none, &f->err);
+	if (rc != ERR_NOTFOUND)
+		return rc;
+	rc = extend_code(f, 3, 2000);
+	t->extended = rc == ERR_OK;
+	if (rc == ERR_OK)
+		rc = drop_code(f, 1);
+	if (rc == ERR_OK)
+		rc = terminate_code(f, 2, 5000);
+	if (rc == ERR_OK)
+		rc = read_joined(f->store, 3, FINAL_SLICES, &f->err);
+	if (rc == ERR_OK)
+		rc = terminate_code(f, 3, 5000);
+	t->terminated = rc == ERR_OK;
+	for (unsigned id = 2; rc == ERR_OK && id <= 3; id++)
+		rc = drop_code(f, id);
+	return rc;
+}
+
+/* Until it was said to be terminated, the final has all its bytes; and it is pending or joined. */
+static void check_joined_told(struct fixture *f, const struct told *t)
+{
+	struct upload_id open;
+	enum err_code rc = lookup_code(f, 3);
+
+	if (t->joined && rc == ERR_OK)
+		CHECK_JOINED(f, 3, FINAL_SLICES);
+	else if (t->pending && rc == ERR_OK)
+		CHECK(f, 3, 0, 0, false);
+	assert_true(t->pending || rc == ERR_NOTFOUND);
+	assert_true(!t->pending || t->extended || rc == ERR_OK);
+	assert_true(!t->terminated || rc == ERR_DELETED || rc == ERR_NOTFOUND);
+	rc = store_next_open(f->store, NULL, &open, &f->err);
+	assert_int_equal(rc, t->pending && !t->joined ? ERR_OK : ERR_NOTFOUND);
+	if (t->extended && !t->terminated && lookup_code(f, 3) == ERR_OK)
+		assert_int_equal(due_count(f, 1999) < due_count(f, 2000), true);
+}
+
+static const struct story joined_life = { live_joined, check_joined_told };
+
 /* Lets the nth call fail; false when there are fewer calls than that. */
-static bool fail_nth(const char *inner, const char *how, enum err_code code, unsigned n)
+static bool fail_nth(const struct story *story, const char *inner, const char *how,
+		     enum err_code code, unsigned n)
 {
 	char faults[128];
 	struct variant v = { "", "faulty", faults, strcmp(inner, "rocksdb") == 0 };
@@ -794,7 +864,7 @@ static bool fail_nth(const char *inner, const char *how, enum err_code code, uns
 	(void)snprintf(faults, sizeof(faults), "inner=%s;fail=any:%u;%s", inner, n, how);
 	rc = store_open(&f->store, "faulty", &f->options, &f->err);
 	if (rc == ERR_OK)
-		rc = live(f, &told);
+		rc = story->live(f, &told);
 	if (rc == ERR_OK) {
 		fixture_free(f);
 		return false;
@@ -804,12 +874,12 @@ static bool fail_nth(const char *inner, const char *how, enum err_code code, uns
 	v.faults = f->options.faults = inner[0] == 'm' ? "inner=memory" : "inner=rocksdb";
 	if (f->store == NULL)
 		fixture_open(f);
-	check_told(f, &told);
+	story->check(f, &told);
 	if (v.durable)
 		fixture_reopen(f);
-	check_told(f, &told);
+	story->check(f, &told);
 	drop_all(f);
-	OK(f, live(f, &again));
+	OK(f, story->live(f, &again));
 	assert_int_equal(blob_count(f), 0);
 	fixture_close(f);
 	if (v.durable)
@@ -820,11 +890,15 @@ static bool fail_nth(const char *inner, const char *how, enum err_code code, uns
 
 static void walk(const char *inner, const char *how, enum err_code code)
 {
-	unsigned n = 1;
+	const struct story *stories[] = { &one_life, &joined_life };
 
-	while (fail_nth(inner, how, code, n))
-		n++;
-	assert_true(n > 20);
+	for (size_t i = 0; i < 2; i++) {
+		unsigned n = 1;
+
+		while (fail_nth(stories[i], inner, how, code, n))
+			n++;
+		assert_true(n > 20);
+	}
 }
 
 static void each_call_in_memory_may_fail_in_its_turn(void **state)
@@ -860,6 +934,26 @@ static void a_schedule_that_makes_no_sense_is_refused(void **state)
 		opt.faults = bad[i];
 		assert_int_equal(store_open(&s, "faulty", &opt, NULL), ERR_INVALID);
 	}
+}
+
+static void joining_extending_and_listing_have_names_in_a_schedule(void **state)
+{
+	struct store_options opt = {
+		.faults = "inner=memory;fail=concat:1;fail=extend:1;fail=next_open:1;code=FULL"
+	};
+	struct upload_id id = id_of(1);
+	struct store *s;
+
+	(void)state;
+	assert_int_equal(store_open(&s, "faulty", &opt, NULL), ERR_OK);
+	for (unsigned round = 0; round < 2; round++) {
+		const enum err_code wanted = round == 0 ? ERR_FULL : ERR_NOTFOUND;
+
+		assert_int_equal(join(s, 9, PARTS(1), SLICES({ 1, 5 }), NULL), wanted);
+		assert_int_equal(store_extend(s, &id, 5, NULL), wanted);
+		assert_int_equal(store_next_open(s, NULL, &id, NULL), wanted);
+	}
+	store_close(s);
 }
 
 static void a_schedule_names_calls_by_kind_and_number(void **state)
@@ -973,12 +1067,14 @@ static int teardown(void **state)
 	X(a_shared_blob_comes_and_goes_under_many_hands)             \
 	X(an_unknown_engine_is_not_found)                            \
 	X(calls_are_counted)                                         \
-	X(everything_dropped_leaves_nothing)
+	X(everything_dropped_leaves_nothing)                         \
+	CONCAT_PROMISES(X)
 
 /* Of engines that keep things beyond the process. */
-#define DURABLE_PROMISES(X)                         \
-	X(everything_acknowledged_outlives_closing) \
-	X(a_crash_takes_nothing_acknowledged_and_leaves_nothing_else)
+#define DURABLE_PROMISES(X)                                           \
+	X(everything_acknowledged_outlives_closing)                   \
+	X(a_crash_takes_nothing_acknowledged_and_leaves_nothing_else) \
+	DURABLE_CONCAT_PROMISES(X)
 
 #define X(name) { #name, name, setup, teardown, NULL },
 static const struct CMUnitTest promises[] = { PROMISES(X) };
@@ -991,12 +1087,13 @@ static const struct CMUnitTest others[] = {
 	cmocka_unit_test(each_call_on_disk_may_be_done_and_still_fail),
 	cmocka_unit_test(a_schedule_that_makes_no_sense_is_refused),
 	cmocka_unit_test(a_schedule_names_calls_by_kind_and_number),
+	cmocka_unit_test(joining_extending_and_listing_have_names_in_a_schedule),
 	cmocka_unit_test(chunks_are_counted_while_anyone_holds_them),
 	cmocka_unit_test(a_wrapped_chunk_gives_its_memory_back_once),
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define TESTS_MAX 256
+#define TESTS_MAX 320
 
 static struct CMUnitTest tests[TESTS_MAX];
 static char names[TESTS_MAX][128];
@@ -1015,7 +1112,7 @@ static void add_promises(const struct variant *v, const struct CMUnitTest *p, si
 	}
 }
 
-static const struct body bodies[] = { BODY(write_and_stage) };
+static const struct body bodies[] = { BODY(write_and_stage), CONCAT_BODIES };
 
 int main(int argc, char **argv)
 {

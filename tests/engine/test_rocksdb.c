@@ -86,7 +86,43 @@ static void a_newer_format_is_refused(void **state)
 	raw_put(r, &k, (struct bytes){ (const uint8_t *)"\0\0\0\7", 4 });
 	engine_rocksdb.close(r);
 	assert_int_equal(engine_rocksdb.open(&self, &f->options, &f->err), ERR_FORMAT);
-	assert_non_null(strstr(f->err.why, "store format 7 is newer than this program's 1"));
+	assert_non_null(strstr(f->err.why, "store format 7 is newer than this program's 2"));
+}
+
+/* Format 1 had no unfinished uploads, no composed blobs, and blobs without a list of leaves. */
+static void a_store_of_format_1_is_taken_over(void **state)
+{
+	struct fixture *f = *state;
+	struct upload *u;
+	struct key k = key_meta("format"), blob;
+	uint8_t old[1 + 8 + 4 + 28] = { 1 };
+	rocksdb_pinnableslice_t *s = NULL;
+	struct rdb *r;
+
+	RUN(f, .id = 1, .seed = 1, .to = 1000, .finish = true);
+	u = record(f, 1);
+	blob = key_blob(&u->digest);
+	bytes_put_u64(old + 1, 1000);
+	bytes_put_u32(old + 9, 1);
+	bytes_put_u64(old + 13, u->extents[0].locator);
+	bytes_put_u64(old + 29, 1000);
+	r = raw_open(f);
+	raw_put(r, &k, (struct bytes){ (const uint8_t *)"\0\0\0\1", 4 });
+	raw_put(r, &blob, (struct bytes){ old, sizeof(old) });
+	raw_close(f, r);
+	r = raw_open(f);
+	OK(f, rdb_get(r, CF_RECORDS, &k, &s, &f->err));
+	assert_memory_equal(rdb_value(s).data, "\0\0\0\2", 4);
+	rocksdb_pinnableslice_destroy(s);
+	raw_close(f, r);
+	RUN(f, .id = 2, .seed = 1, .to = 1000, .finish = true);
+	assert_int_equal(blob_count(f), 1);
+	OK(f, drop_code(f, 1));
+	CHECK(f, 2, 1, 1000, true);
+	OK(f, drop_code(f, 2));
+	fixture_close(f);
+	assert_int_equal(leftovers(f), 0);
+	upload_free(u);
 }
 
 static void a_family_nobody_here_knows_is_a_newer_format(void **state)
@@ -144,6 +180,117 @@ static void a_small_upload_leaves_five_keys_and_no_other_trace(void **state)
 	/* row, record, due, blob, holder; and the locators reserved by each of two openings */
 	assert_int_equal(rocksdb_get_latest_sequence_number(r->db) - before, 5 + 2);
 	raw_close(f, r);
+}
+
+/* Sequence numbers count the keys that a call writes. */
+static uint64_t keys_written(struct fixture *f, void (*call)(struct fixture *f))
+{
+	struct rdb *r = raw_open(f);
+	uint64_t before = rocksdb_get_latest_sequence_number(r->db), after;
+
+	raw_close(f, r);
+	call(f);
+	r = raw_open(f);
+	after = rocksdb_get_latest_sequence_number(r->db);
+	raw_close(f, r);
+	return after - before - 2; /* the locators reserved by each of two openings */
+}
+
+static void join_1_2(struct fixture *f)
+{
+	const struct upload_id parts[] = { id_of(1), id_of(2), id_of(1) };
+	struct job j = { .id = 9 };
+	struct upload rec = record_of(&j);
+	struct digest digest = { { 9 } }; /* the store takes our word for it */
+
+	OK(f,
+	   store_concat(f->store, &rec, parts, 3, &digest, 100000 + 5000 + 100000, NULL, &f->err));
+}
+
+static void drop_1(struct fixture *f)
+{
+	OK(f, drop_code(f, 1));
+}
+
+static void drop_9(struct fixture *f)
+{
+	OK(f, drop_code(f, 9));
+}
+
+static void create_10(struct fixture *f)
+{
+	RUN(f, .id = 10);
+}
+
+static void calls_write_few_keys(void **state)
+{
+	struct fixture *f = *state;
+
+	RUN(f, .id = 1, .seed = 1, .to = 100000, .finish = true);
+	RUN(f, .id = 2, .seed = 2, .to = 5000, .finish = true);
+	/* record, due, holder, blob, and who needs each of two leaves */
+	assert_int_equal(keys_written(f, join_1_2), 4 + 2);
+	assert_int_equal(keys_written(f, drop_1), 3); /* its blob stays */
+	/* the same as joining, and of one leaf the blob and its row */
+	assert_int_equal(keys_written(f, drop_9), 6 + 2);
+	/* record, due, and that it is unfinished */
+	assert_int_equal(keys_written(f, create_10), 3);
+}
+
+static struct extent first_extent(struct fixture *f, unsigned id)
+{
+	struct upload *u = record(f, id);
+	struct extent x = u->extents[0];
+
+	upload_free(u);
+	return x;
+}
+
+static void a_composed_blob_borrows_its_extents(void **state)
+{
+	struct fixture *f = *state;
+	struct extent leaf, borrowed;
+
+	RUN(f, .id = 1, .seed = 1, .to = 100000, .finish = true);
+	RUN(f, .id = 2, .seed = 2, .to = 5000, .finish = true);
+	leaf = first_extent(f, 1);
+	join_1_2(f);
+	borrowed = first_extent(f, 9);
+	assert_int_equal(borrowed.locator, leaf.locator);
+	assert_int_equal(borrowed.start, leaf.start);
+	assert_int_equal(borrowed.length, leaf.length);
+	assert_int_equal(leaf.place, 0);
+	assert_int_equal(borrowed.place, PLACE_BORROWED);
+}
+
+/* What a crash leaves of a drop that takes a composed blob and its leaves with it. */
+static void drop_joined_and_die(struct fixture *f)
+{
+	struct upload_id parts[] = { id_of(1), id_of(2) };
+	struct job j = { .id = 9 };
+	struct upload rec = record_of(&j);
+	struct digest digest = { { 9 } };
+
+	RUN(f, .id = 1, .seed = 1, .to = MIB(2), .expect = MIB(2), .finish = true);
+	RUN(f, .id = 2, .seed = 2, .to = MIB(2), .expect = MIB(2), .finish = true);
+	OK(f, store_concat(f->store, &rec, parts, 2, &digest, MIB(4), NULL, &f->err));
+	OK(f, drop_code(f, 1));
+	OK(f, drop_code(f, 2));
+	OK(f, drop_code(f, 9));
+}
+
+static void segments_of_leaves_are_given_back_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct rdb *r;
+
+	drop_joined_and_die(f);
+	r = raw_open(f);
+	assert_int_equal(segment_files(r), 0);
+	raw_close(f, r);
+	crash_after(f, "drop_joined_and_die");
+	assert_int_equal(leftovers(f), 0);
+	fixture_open(f);
 }
 
 static void long_uploads_go_as_segments_and_rests_as_rows(void **state)
@@ -724,6 +871,99 @@ static void records_are_decoded_strictly(void **state)
 	free(encoded);
 }
 
+static void every_cut_is_damage(const uint8_t *in, size_t len)
+{
+	for (size_t n = 0; n < len; n++) {
+		struct blob b;
+
+		assert_int_equal(record_decode_blob((struct bytes){ in, n }, &b, NULL, NULL),
+				 ERR_DAMAGED);
+	}
+}
+
+/* 600 bytes at 0 of locator 1, as rows. */
+#define EXTENT_600(place) "\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\2\x58\0\0\0" place
+#define LEAF "0123456789abcdef0123456789abcdef"
+
+static void blobs_of_both_versions_are_read(void **state)
+{
+	static const char v1[] = "\1\0\0\0\0\0\0\2\x58\0\0\0\1" EXTENT_600("\0");
+	static const char v2[] = "\2\0\0\0\0\0\0\2\x58\0\0\0\0\0\0\0\1" EXTENT_600("\0");
+	static const char *const both[] = { v1, v2 };
+	static const size_t lengths[] = { sizeof(v1) - 1, sizeof(v2) - 1 };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		const struct bytes in = { (const uint8_t *)both[i], lengths[i] };
+		struct leaves leaves = { 0 };
+		struct blob b;
+
+		assert_int_equal(record_decode_blob(in, &b, &leaves, NULL), ERR_OK);
+		assert_int_equal(b.size, 600);
+		assert_int_equal(b.extent_count, 1);
+		assert_int_equal(b.extents[0].locator, 1);
+		assert_int_equal(b.extents[0].length, 600);
+		assert_int_equal(leaves.count, 0);
+		free(b.extents);
+		leaves_fini(&leaves);
+		every_cut_is_damage(in.data, in.len);
+	}
+}
+
+static void a_composed_blob_is_written_and_read(void **state)
+{
+	static const char golden[] =
+		"\2\0\0\0\0\0\0\2\x58\0\0\0\1" LEAF "\0\0\0\1" EXTENT_600("\4");
+	struct extent x = { 1, 0, 600, PLACE_BORROWED };
+	struct upload u = { .finished = true, .offset = 600, .extents = &x, .extent_count = 1 };
+	struct leaves leaves = { 0 }, back = { 0 };
+	struct digest leaf;
+	struct blob b;
+	uint8_t *encoded;
+	size_t len;
+
+	(void)state;
+	memcpy(leaf.b, LEAF, sizeof(leaf.b));
+	assert_true(leaves_add(&leaves, &leaf, 1) && leaves_add(&leaves, &leaf, 1));
+	leaves_settle(&leaves); /* each once */
+	encoded = record_encode_blob(&u, &leaves, &len);
+	assert_int_equal(len, sizeof(golden) - 1);
+	assert_memory_equal(encoded, golden, len);
+	assert_int_equal(record_decode_blob((struct bytes){ encoded, len }, &b, &back, NULL),
+			 ERR_OK);
+	assert_int_equal(back.count, 1);
+	assert_memory_equal(&back.v[0], &leaf, sizeof(leaf));
+	free(b.extents);
+	every_cut_is_damage(encoded, len);
+	encoded[len - 1] = 0; /* leaves, but extents of its own */
+	every_cut_is_damage(encoded, len + 1);
+	free(encoded);
+	leaves_fini(&leaves);
+	leaves_fini(&back);
+}
+
+static void a_tombstone_is_ten_bytes(void **state)
+{
+	static const uint8_t golden[] = { 1, 2, 0, 0, 0, 0, 0, 0, 0x13, 0x88 };
+	uint8_t value[TOMBSTONE_SIZE];
+	struct upload_id id = id_of(1);
+	struct upload *u;
+	int64_t until_s = 0;
+
+	(void)state;
+	record_encode_tombstone(value, 5000);
+	assert_int_equal(sizeof(golden), sizeof(value));
+	assert_memory_equal(value, golden, sizeof(golden));
+	assert_true(record_decode_tombstone((struct bytes){ value, sizeof(value) }, &until_s));
+	assert_int_equal(until_s, 5000);
+	assert_int_equal(
+		record_decode_upload(&id, (struct bytes){ value, sizeof(value) }, &u, NULL),
+		ERR_DELETED);
+	for (size_t n = 0; n < sizeof(value); n++)
+		assert_int_equal(record_decode_upload(&id, (struct bytes){ value, n }, &u, NULL),
+				 ERR_DAMAGED);
+}
+
 /* ---- chunks ---- */
 
 static void a_chunk_outlives_the_store_it_came_from(void **state)
@@ -897,20 +1137,22 @@ static int teardown(void **state)
 #define ON_A_SMALL_DISK(name) cmocka_unit_test_setup_teardown(name, mount_setup, mount_teardown)
 
 static const struct body bodies[] = {
-	BODY(leave_many_uploads),
-	BODY(crash_with_segments_in_hand),
-	BODY(finish_twenty),
-	BODY(upload_with_threads),
+	BODY(leave_many_uploads), BODY(crash_with_segments_in_hand), BODY(drop_joined_and_die),
+	BODY(finish_twenty),      BODY(upload_with_threads),
 };
 
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		PROMISE(a_newer_format_is_refused),
+		PROMISE(a_store_of_format_1_is_taken_over),
 		PROMISE(a_family_nobody_here_knows_is_a_newer_format),
 		PROMISE(a_folder_in_use_is_refused),
 		PROMISE(a_folder_that_cannot_be_made_is_an_error),
 		PROMISE(a_small_upload_leaves_five_keys_and_no_other_trace),
+		PROMISE(calls_write_few_keys),
+		PROMISE(a_composed_blob_borrows_its_extents),
+		PROMISE(segments_of_leaves_are_given_back_at_once),
 		PROMISE(long_uploads_go_as_segments_and_rests_as_rows),
 		PROMISE(dropping_gives_segments_back_at_once),
 		PROMISE(dropping_gives_rows_back_soon),
@@ -928,6 +1170,9 @@ int main(int argc, char **argv)
 		PROMISE(a_row_with_one_flipped_bit_is_damage),
 		PROMISE(a_row_no_longer_than_its_checksum_is_damage),
 		PROMISE(records_are_decoded_strictly),
+		PROMISE(blobs_of_both_versions_are_read),
+		PROMISE(a_composed_blob_is_written_and_read),
+		PROMISE(a_tombstone_is_ten_bytes),
 		PROMISE(a_chunk_outlives_the_store_it_came_from),
 		ON_A_SMALL_DISK(a_disk_without_room_refuses_to_be_opened),
 		ON_A_SMALL_DISK(small_uploads_survive_a_full_disk),

@@ -861,7 +861,7 @@ static void nothing_is_served_a_second_late(void **state)
 				assert_true(strcmp(until, p.expires_at) >= 0);
 		}
 		assert_int_equal(status, 404);
-		assert_int_equal(http_status(f->server.port, "GET", "", p.upload), 404);
+		assert_int_equal(http_status(f->server.port, "GET", "", p.upload), 410);
 	}
 	fill_random(bytes, LARGE, 1);
 }

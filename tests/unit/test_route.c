@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "server/dialect/put.h"
+#include "server/dialect/choose.h"
 #include "server/fetch.h"
 #include "server/health.h"
 #include "server/manage.h"
@@ -39,14 +39,19 @@ static void leads_nowhere(const char *target)
 static void each_path_has_its_handler(void **state)
 {
 	(void)state;
-	leads_to(HTTP_PUT, "/v1/media", &put_handler, "");
-	leads_to(HTTP_POST, "/v1/media", &put_handler, "");
+	leads_to(HTTP_PUT, "/v1/media", &choose_put_handler, "");
+	leads_to(HTTP_POST, "/v1/media", &choose_put_handler, "");
 	leads_to(HTTP_GET, "/v1/media", &fetch_handler, "");
 	leads_to(HTTP_HEAD, "/v1/media", &fetch_handler, "");
 	leads_to(HTTP_GET, "/v1/media/abc", &fetch_handler, "abc");
 	leads_to(HTTP_DELETE, "/v1/media/abc", &manage_delete_handler, "abc");
-	leads_to(HTTP_GET, "/v1/uploads/x", &fetch_upload_handler, "x");
-	leads_to(HTTP_DELETE, "/v1/uploads/x", &manage_delete_upload_handler, "x");
+	leads_to(HTTP_POST, "/v1/uploads", &choose_create_handler, "");
+	leads_to(HTTP_POST, "/v1/uploads/", &choose_create_handler, "");
+	leads_to(HTTP_PUT, "/v1/uploads?kind=photo", &choose_create_handler, "");
+	leads_to(HTTP_GET, "/v1/uploads/x", &choose_look_handler, "x");
+	leads_to(HTTP_HEAD, "/v1/uploads/x", &choose_look_handler, "x");
+	leads_to(HTTP_PATCH, "/v1/uploads/x", &choose_append_handler, "x");
+	leads_to(HTTP_DELETE, "/v1/uploads/x", &choose_delete_handler, "x");
 	leads_to(HTTP_GET, "/healthz", &healthz_handler, "");
 	leads_to(HTTP_HEAD, "/readyz", &readyz_handler, "");
 }
@@ -54,7 +59,7 @@ static void each_path_has_its_handler(void **state)
 static void the_query_is_not_looked_at(void **state)
 {
 	(void)state;
-	leads_to(HTTP_PUT, "/v1/media?kind=photo", &put_handler, "");
+	leads_to(HTTP_PUT, "/v1/media?kind=photo", &choose_put_handler, "");
 	leads_to(HTTP_GET, "/v1/media/abc?x=/y/z", &fetch_handler, "abc");
 	leads_to(HTTP_GET, "/healthz?", &healthz_handler, "");
 }
@@ -89,8 +94,7 @@ static void odd_paths_lead_nowhere(void **state)
 		"/v1//media",
 		"/v1/media//",
 		"/v1/mediaabc",
-		"/v1/uploads",
-		"/v1/uploads/",
+		"/v1/uploadsabc",
 		"/v1/../healthz",
 		"/metrics",
 	};
@@ -117,7 +121,7 @@ static void a_known_path_says_what_it_allows(void **state)
 	(void)state;
 	allows("/v1/media", "GET, HEAD, PUT, POST, OPTIONS");
 	allows("/v1/media/x", "GET, HEAD, DELETE, OPTIONS");
-	allows("/v1/uploads/x", "GET, HEAD, DELETE, OPTIONS");
+	allows("/v1/uploads", "PUT, POST, OPTIONS");
 	allows("/healthz", "GET, HEAD, OPTIONS");
 	allows("/nowhere", "");
 	/* all there are fit */

@@ -1,6 +1,7 @@
-#include "server/finished.h"
+#include "server/answer.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,9 +9,6 @@
 #include "base/text.h"
 #include "server/server.h"
 #include "wire/digest_header.h"
-#include "wire/token.h"
-
-typedef char token_text[TOKEN_PLAIN_CHARS + 1];
 
 /* Not after: the outer bound, so that an upload whose life is extended keeps its tokens. */
 static void mint(const struct server *server, const struct upload *u, enum token_type type,
@@ -55,31 +53,82 @@ static char *with_newline(char *text)
 	return longer;
 }
 
-struct reply *finished_reply(const struct server *server, const struct upload *u)
+void answer_location(char out[static ANSWER_LOCATION_SIZE], const struct server *server,
+		     const struct upload *u)
 {
-	token_text fetch, manage, upload;
+	char token[TOKEN_PLAIN_CHARS + 1];
+
+	mint(server, u, TOKEN_UPLOAD, token);
+	(void)snprintf(out, ANSWER_LOCATION_SIZE, "/v1/uploads/%s", token);
+}
+
+void answer_add_location(struct reply *r, const struct server *server, const struct upload *u)
+{
+	char location[ANSWER_LOCATION_SIZE];
+
+	answer_location(location, server, u);
+	if (r != NULL)
+		reply_header(r, "Location", location);
+}
+
+void answer_mint(struct answer_tokens *out, const struct server *server, const struct upload *u)
+{
+	mint(server, u, TOKEN_FETCH, out->fetch);
+	mint(server, u, TOKEN_MANAGE, out->manage);
+}
+
+void answer_add_tokens(struct reply *r, const struct server *server, const struct upload *u)
+{
+	struct answer_tokens t;
+
+	answer_mint(&t, server, u);
+	if (r == NULL)
+		return;
+	reply_header(r, "Media-Token", t.fetch);
+	reply_header(r, "Media-Manage-Token", t.manage);
+}
+
+void answer_add_state(struct reply *r, const struct upload *u)
+{
 	char digest[DIGEST_HEADER_SIZE], expires[CLOCK_HTTP_SIZE];
+
+	if (r == NULL)
+		return;
+	clock_http(expires, u->expires_s);
+	reply_header(r, "Upload-Expires", expires);
+	reply_header(r, "Cache-Control", "no-store");
+	if (!u->finished)
+		return;
+	digest_header_format(digest, &u->digest);
+	reply_header(r, "Repr-Digest", digest);
+}
+
+void answer_add_sent(struct reply *r, const char *name, struct bytes value)
+{
+	char *text = value.len == 0 ? NULL : strndup((const char *)value.data, value.len);
+
+	if (text != NULL && r != NULL)
+		reply_header(r, name, text);
+	free(text);
+}
+
+struct reply *answer_finished(const struct server *server, const struct upload *u)
+{
+	struct answer_tokens t;
 	struct reply *r = reply_new(201);
 	char *text;
 
-	mint(server, u, TOKEN_FETCH, fetch);
-	mint(server, u, TOKEN_MANAGE, manage);
-	mint(server, u, TOKEN_UPLOAD, upload);
-	text = with_newline(json(u, fetch, manage));
+	answer_mint(&t, server, u);
+	text = with_newline(json(u, t.fetch, t.manage));
 	if (r == NULL || text == NULL) {
 		reply_unref(r);
 		free(text);
 		return NULL;
 	}
-	digest_header_format(digest, &u->digest);
-	clock_http(expires, u->expires_s);
 	reply_text(r, text, strlen(text));
 	reply_header(r, "Content-Type", "application/json");
-	reply_header(r, "Cache-Control", "no-store");
-	reply_headerf(r, "Location", "/v1/uploads/%s", upload);
-	reply_header(r, "Media-Token", fetch);
-	reply_header(r, "Media-Manage-Token", manage);
-	reply_header(r, "Repr-Digest", digest);
-	reply_header(r, "Upload-Expires", expires);
+	answer_add_location(r, server, u);
+	answer_add_tokens(r, server, u);
+	answer_add_state(r, u);
 	return r;
 }

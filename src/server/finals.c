@@ -1,0 +1,487 @@
+#include "server/finals.h"
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+#include <utlist.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/census.h"
+#include "server/details.h"
+#include "server/metrics.h"
+#include "server/server.h"
+
+/* That a final waits for a part; in the list of that part. */
+struct need {
+	struct waiting *of;
+	struct part *part;
+	struct need *next;
+};
+
+struct part {
+	struct upload_id id;
+	struct need *needs;
+	UT_hash_handle hh;
+};
+
+/* A final that waits. */
+struct waiting {
+	struct finals *finals;
+	struct upload_id id;
+	struct job job;
+	bool looked_at; /* by a worker, now or soon; then nobody else frees it */
+	bool again;     /* something has happened meanwhile */
+	bool over;
+	UT_hash_handle hh;
+	size_t count;
+	struct need needs[];
+};
+
+struct finals {
+	struct server *server;
+	pthread_mutex_t lock;
+	struct waiting *waiting;
+	struct part *parts;
+};
+
+enum err_code finals_new(struct finals **out, struct server *server, struct err *e)
+{
+	struct finals *f = calloc(1, sizeof(*f));
+
+	if (f == NULL)
+		return err_set(e, ERR_NOMEM, "finals");
+	f->server = server;
+	pthread_mutex_init(&f->lock, NULL);
+	*out = f;
+	return ERR_OK;
+}
+
+/* ---- who waits for whom; under lock ---- */
+
+static struct waiting *find_waiting(struct finals *f, const struct upload_id *id)
+{
+	struct waiting *w;
+
+	HASH_FIND(hh, f->waiting, id, sizeof(*id), w);
+	return w;
+}
+
+static struct part *find_part(struct finals *f, const struct upload_id *id)
+{
+	struct part *p;
+
+	HASH_FIND(hh, f->parts, id, sizeof(*id), p);
+	return p;
+}
+
+static struct part *part_of(struct finals *f, const struct upload_id *id)
+{
+	struct part *p = find_part(f, id);
+
+	if (p != NULL || (p = calloc(1, sizeof(*p))) == NULL)
+		return p;
+	p->id = *id;
+	HASH_ADD(hh, f->parts, id, sizeof(p->id), p);
+	if (p->hh.tbl == NULL) {
+		free(p);
+		return NULL;
+	}
+	return p;
+}
+
+static void forget(struct finals *f, struct waiting *w)
+{
+	for (size_t i = 0; i < w->count; i++) {
+		struct part *p = w->needs[i].part;
+
+		if (p == NULL)
+			continue;
+		LL_DELETE(p->needs, &w->needs[i]);
+		if (p->needs != NULL)
+			continue;
+		HASH_DEL(f->parts, p);
+		free(p);
+	}
+	w->count = 0;
+	if (w->hh.tbl != NULL)
+		HASH_DEL(f->waiting, w);
+	w->hh.tbl = NULL;
+	w->over = true;
+	if (!w->looked_at)
+		free(w);
+}
+
+static struct waiting *remember(struct finals *f, const struct upload_id *id,
+				const struct upload_id *parts, size_t count)
+{
+	struct waiting *w = calloc(1, sizeof(*w) + count * sizeof(w->needs[0]));
+
+	if (w == NULL)
+		return NULL;
+	w->finals = f;
+	w->id = *id;
+	HASH_ADD(hh, f->waiting, id, sizeof(w->id), w);
+	for (; w->hh.tbl != NULL && w->count < count; w->count++) {
+		struct need *n = &w->needs[w->count];
+
+		n->of = w;
+		n->part = part_of(f, &parts[w->count]);
+		if (n->part == NULL)
+			break;
+		LL_PREPEND(n->part->needs, n);
+	}
+	if (w->count == count)
+		return w;
+	forget(f, w);
+	return NULL;
+}
+
+/* ---- putting one together ---- */
+
+static enum err_code hash_upload(struct store *s, const struct upload *u, struct digester *d,
+				 struct err *e)
+{
+	for (size_t i = 0; i < u->extent_count; i++) {
+		const struct extent *x = &u->extents[i];
+
+		for (uint64_t at = x->start; at < x->start + x->length;) {
+			struct chunk *c = NULL;
+			enum err_code rc = store_read(s, x, at, &c, e);
+
+			if (rc != ERR_OK)
+				return rc;
+			digest_update(d, (struct bytes){ c->data, c->len });
+			at += c->len;
+			chunk_unref(c);
+		}
+	}
+	return ERR_OK;
+}
+
+/* What the parts are together: whether all are finished, and if so how long they are, and their
+ * digest. */
+struct sum_of_parts {
+	bool finished;
+	uint64_t length;
+	struct digest digest;
+};
+
+static enum err_code look_at_part(struct finals *f, const struct upload_id *id, struct upload **out,
+				  struct err *e)
+{
+	struct details d;
+	enum err_code rc = store_lookup(f->server->store, id, out, e);
+
+	if (rc == ERR_OK)
+		rc = details_decode(&d, (*out)->meta, e);
+	if (rc == ERR_OK && d.role != ROLE_PARTIAL)
+		rc = err_set(e, ERR_INVALID, "a part is not a partial upload");
+	return rc == ERR_DELETED ? ERR_NOTFOUND : rc;
+}
+
+/* alive_at: parts whose time is over by then are not taken; 0 for a final that has waited, since
+ * that keeps them. */
+static enum err_code look_at_parts(struct finals *f, const struct details *d, int64_t alive_at,
+				   struct sum_of_parts *out, struct err *e)
+{
+	const uint64_t max = server_settings(f->server)->upload_max;
+	enum err_code rc = ERR_OK;
+
+	*out = (struct sum_of_parts){ .finished = true };
+	for (size_t i = 0; rc == ERR_OK && i < d->part_count; i++) {
+		struct upload *u = NULL;
+
+		rc = look_at_part(f, &d->parts[i], &u, e);
+		if (rc == ERR_OK && u->expires_s <= alive_at)
+			rc = err_set(e, ERR_NOTFOUND, "the time of a part is over");
+		if (rc == ERR_OK) {
+			out->finished = out->finished && u->finished;
+			out->length += u->offset;
+		}
+		if (rc == ERR_OK && out->length > max)
+			rc = err_set(e, ERR_TOOBIG, "the parts are more than upload.max");
+		upload_free(u);
+	}
+	return rc;
+}
+
+static enum err_code hash_parts(struct finals *f, const struct details *d, struct digest *out,
+				struct err *e)
+{
+	struct digester digester;
+	enum err_code rc = ERR_OK;
+
+	digest_init(&digester);
+	for (size_t i = 0; rc == ERR_OK && i < d->part_count; i++) {
+		struct upload *u = NULL;
+
+		rc = look_at_part(f, &d->parts[i], &u, e);
+		if (rc == ERR_OK)
+			rc = hash_upload(f->server->store, u, &digester, e);
+		upload_free(u);
+	}
+	digest_final(&digester, out);
+	return rc;
+}
+
+/* rec: of the final as long as it waits, or is to. *out is left alone while parts are missing. */
+static enum err_code put_together(struct finals *f, const struct upload *rec,
+				  const struct details *d, int64_t alive_at, struct upload **out,
+				  struct err *e)
+{
+	struct upload whole = *rec;
+	struct sum_of_parts sum;
+	enum err_code rc = look_at_parts(f, d, alive_at, &sum, e);
+
+	if (rc != ERR_OK || !sum.finished)
+		return rc;
+	rc = hash_parts(f, d, &sum.digest, e);
+	if (rc == ERR_OK && d->digest_given && !digest_equal(&sum.digest, &d->digest))
+		rc = err_set(e, ERR_DIGEST, "not the digest announced");
+	if (rc != ERR_OK)
+		return rc;
+	whole.expires_s = clock_now_s() + (int64_t)d->ttl_s;
+	rc = store_concat(f->server->store, &whole, d->parts, d->part_count, &sum.digest,
+			  sum.length, out, e);
+	if (rc == ERR_OK) {
+		census_leave(f->server->census, &rec->id);
+		metric_add(METRIC_UPLOADS, 1);
+	}
+	return rc;
+}
+
+/* ---- waiting ---- */
+
+static void give_up(struct finals *f, const struct upload_id *id)
+{
+	struct err e = { 0 };
+
+	if (store_drop(f->server->store, id, &e) != ERR_OK)
+		log_warn("event=concatenation_failed call=drop error=\"%s\"", e.why);
+	census_leave(f->server->census, id);
+	metric_add(METRIC_UPLOADS_FAILED, 1);
+}
+
+/* True when it waits no more. */
+static bool try_one(struct finals *f, const struct upload_id *id)
+{
+	struct upload *rec = NULL, *out = NULL;
+	struct details d;
+	struct err e = { 0 };
+	enum err_code rc = store_lookup(f->server->store, id, &rec, &e);
+	bool done;
+
+	if (rc == ERR_OK && !rec->finished)
+		rc = details_decode(&d, rec->meta, &e);
+	if (rc == ERR_OK && !rec->finished)
+		rc = put_together(f, rec, &d, 0, &out, &e);
+	done = rc == ERR_OK && (rec->finished || out != NULL);
+	if (rc != ERR_OK)
+		log_warn("event=concatenation_failed error=\"%s\"", e.why);
+	/* a store that fails may come round; a part that is gone does not */
+	if (rc == ERR_NOTFOUND || rc == ERR_INVALID || rc == ERR_DIGEST || rc == ERR_TOOBIG) {
+		if (rec != NULL)
+			give_up(f, id);
+		done = true;
+	}
+	upload_free(rec);
+	upload_free(out);
+	return done || rc == ERR_DELETED || rc == ERR_EXISTS;
+}
+
+static void try_waiting(struct job *job)
+{
+	struct waiting *w = (struct waiting *)((char *)job - offsetof(struct waiting, job));
+	struct finals *f = w->finals;
+	bool over, again;
+
+	over = try_one(f, &w->id);
+	pthread_mutex_lock(&f->lock);
+	over = over || w->over;
+	again = w->again && !over;
+	w->again = false;
+	w->looked_at = again;
+	if (over && w->over)
+		free(w);
+	else if (over)
+		forget(f, w);
+	pthread_mutex_unlock(&f->lock);
+	if (again)
+		workers_submit(f->server->writers, &w->job);
+}
+
+/* Under lock. */
+static void look_at(struct finals *f, struct waiting *w)
+{
+	w->again = w->looked_at;
+	if (w->looked_at)
+		return;
+	w->looked_at = true;
+	w->job.run = try_waiting;
+	workers_submit(f->server->writers, &w->job);
+}
+
+/* Under lock. */
+static void look_at_needs(struct finals *f, const struct upload_id *id)
+{
+	struct part *p = find_part(f, id);
+	struct need *n;
+
+	if (p != NULL)
+		LL_FOREACH (p->needs, n)
+			look_at(f, n->of);
+}
+
+void finals_finished(struct finals *f, const struct upload_id *id)
+{
+	pthread_mutex_lock(&f->lock);
+	look_at_needs(f, id);
+	pthread_mutex_unlock(&f->lock);
+}
+
+void finals_gone(struct finals *f, const struct upload_id *id)
+{
+	struct waiting *w;
+
+	pthread_mutex_lock(&f->lock);
+	w = find_waiting(f, id);
+	if (w != NULL)
+		forget(f, w);
+	look_at_needs(f, id);
+	pthread_mutex_unlock(&f->lock);
+}
+
+static bool is_finished(struct finals *f, const struct upload_id *id)
+{
+	struct upload *u = NULL;
+	bool finished = store_lookup(f->server->store, id, &u, NULL) == ERR_OK && u->finished;
+
+	upload_free(u);
+	return finished;
+}
+
+bool finals_need(struct finals *f, const struct upload_id *id)
+{
+	struct waiting *w;
+	bool needed;
+
+	pthread_mutex_lock(&f->lock);
+	w = find_waiting(f, id);
+	if (w != NULL)
+		look_at(f, w); /* the store may have failed the last time */
+	needed = find_part(f, id) != NULL;
+	pthread_mutex_unlock(&f->lock);
+	return w != NULL || (needed && is_finished(f, id));
+}
+
+/* ---- making ---- */
+
+static enum err_code store_waiting(struct finals *f, const struct upload *rec, struct upload **out,
+				   struct err *e)
+{
+	struct digester none;
+	struct midstate m;
+	const struct commit c = { .midstate = &m,
+				  .length = UPLOAD_LENGTH_UNKNOWN,
+				  .expires_s = rec->expires_s };
+	struct writer *w;
+	enum err_code rc = store_create(f->server->store, rec, 0, &w, e);
+
+	if (rc != ERR_OK)
+		return rc;
+	digest_init(&none);
+	digest_save(&none, &m);
+	rc = writer_commit(w, &c, out, e);
+	writer_close(w);
+	return rc;
+}
+
+static enum err_code begin_waiting(struct finals *f, const struct upload *rec,
+				   const struct details *d, struct upload **out, struct err *e)
+{
+	struct waiting *w;
+	enum err_code rc = store_waiting(f, rec, out, e);
+
+	if (rc != ERR_OK)
+		return rc;
+	pthread_mutex_lock(&f->lock);
+	w = remember(f, &rec->id, d->parts, d->part_count);
+	if (w != NULL)
+		look_at(f, w); /* the last part may have been finished since we looked */
+	pthread_mutex_unlock(&f->lock);
+	if (w != NULL)
+		return ERR_OK;
+	upload_free(*out);
+	*out = NULL;
+	(void)store_drop(f->server->store, &rec->id, NULL);
+	return err_set(e, ERR_NOMEM, "a final");
+}
+
+enum err_code finals_make(struct finals *f, const struct upload *rec, struct upload **out,
+			  struct err *e)
+{
+	struct details d;
+	enum err_code rc = details_decode(&d, rec->meta, e);
+
+	*out = NULL;
+	if (rc == ERR_OK)
+		rc = put_together(f, rec, &d, clock_now_s(), out, e);
+	if (rc == ERR_OK && *out == NULL)
+		rc = begin_waiting(f, rec, &d, out, e);
+	return rc;
+}
+
+/* ---- starting and ending ---- */
+
+static enum err_code load_one(struct finals *f, const struct upload_id *id, struct err *e)
+{
+	struct upload *u = NULL;
+	struct details d;
+	struct waiting *w = NULL;
+	enum err_code rc = census_add(f->server->census, id, e);
+
+	if (rc == ERR_OK)
+		rc = store_lookup(f->server->store, id, &u, e);
+	if (rc == ERR_OK)
+		rc = details_decode(&d, u->meta, e);
+	if (rc == ERR_OK && d.role == ROLE_FINAL) {
+		pthread_mutex_lock(&f->lock);
+		w = remember(f, id, d.parts, d.part_count);
+		if (w != NULL)
+			look_at(f, w);
+		pthread_mutex_unlock(&f->lock);
+		rc = w == NULL ? err_set(e, ERR_NOMEM, "a final") : ERR_OK;
+	}
+	upload_free(u);
+	return rc;
+}
+
+enum err_code finals_load(struct finals *f, struct err *e)
+{
+	struct upload_id id;
+	enum err_code rc = store_next_open(f->server->store, NULL, &id, e);
+
+	while (rc == ERR_OK) {
+		rc = load_one(f, &id, e);
+		if (rc == ERR_OK)
+			rc = store_next_open(f->server->store, &id, &id, e);
+	}
+	return rc == ERR_NOTFOUND ? ERR_OK : rc;
+}
+
+void finals_free(struct finals *f)
+{
+	struct waiting *w, *next;
+
+	if (f == NULL)
+		return;
+	HASH_ITER (hh, f->waiting, w, next)
+		forget(f, w);
+	pthread_mutex_destroy(&f->lock);
+	free(f);
+}

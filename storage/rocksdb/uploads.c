@@ -1,0 +1,201 @@
+/* uploads - the records of uploads, and the two indexes that every change of one keeps in step:
+ * when they are due, and which are unfinished. */
+#include "storage/rocksdb/rdb.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct bytes nothing = { NULL, 0 };
+
+enum err_code rdb_lookup(struct rdb *r, const struct upload_id *id, struct upload **out,
+			 struct err *e)
+{
+	struct key k = key_upload(id);
+	rocksdb_pinnableslice_t *s = NULL;
+	enum err_code rc = rdb_get(r, CF_RECORDS, &k, &s, e);
+
+	if (rc != ERR_OK)
+		return rc;
+	if (s == NULL)
+		return err_set(e, ERR_NOTFOUND, "no such upload");
+	rc = record_decode_upload(id, rdb_value(s), out, e);
+	rocksdb_pinnableslice_destroy(s);
+	return rc;
+}
+
+/* An upload that is created and finished at once is never among the unfinished: that is how most of
+ * them are. */
+static void batch_index(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *was,
+			const struct upload *now)
+{
+	struct key is_due = key_due(now->expires_s, &now->id), open = key_unfinished(&now->id);
+	struct key was_due;
+
+	if (was == NULL && !now->finished)
+		batch_put(r, b, CF_RECORDS, &open, nothing);
+	if (was != NULL && !was->finished && now->finished)
+		batch_delete(r, b, CF_RECORDS, &open);
+	if (was != NULL && was->expires_s == now->expires_s)
+		return;
+	if (was != NULL) {
+		was_due = key_due(was->expires_s, &was->id);
+		batch_delete(r, b, CF_RECORDS, &was_due);
+	}
+	batch_put(r, b, CF_RECORDS, &is_due, nothing);
+}
+
+enum err_code batch_upload(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *was,
+			   const struct upload *now, struct err *e)
+{
+	struct key k = key_upload(&now->id);
+	size_t len;
+	uint8_t *value = record_encode_upload(now, &len);
+
+	if (value == NULL)
+		return err_set(e, ERR_NOMEM, "a record");
+	batch_put(r, b, CF_RECORDS, &k, (struct bytes){ value, len });
+	free(value);
+	batch_index(r, b, was, now);
+	return ERR_OK;
+}
+
+static void batch_tombstone(struct rdb *r, rocksdb_writebatch_t *b, const struct upload_id *id,
+			    int64_t until_s)
+{
+	struct key record = key_upload(id), due = key_due(until_s, id);
+	uint8_t value[TOMBSTONE_SIZE];
+
+	record_encode_tombstone(value, until_s);
+	batch_put(r, b, CF_RECORDS, &record, (struct bytes){ value, sizeof(value) });
+	batch_put(r, b, CF_RECORDS, &due, nothing);
+}
+
+void batch_forget_upload(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *u,
+			 int64_t remember_until_s)
+{
+	struct key record = key_upload(&u->id), due = key_due(u->expires_s, &u->id);
+	struct key open = key_unfinished(&u->id);
+
+	batch_delete(r, b, CF_RECORDS, &record);
+	batch_delete(r, b, CF_RECORDS, &due);
+	if (!u->finished)
+		batch_delete(r, b, CF_RECORDS, &open);
+	if (remember_until_s != 0)
+		batch_tombstone(r, b, &u->id, remember_until_s);
+}
+
+/* When a tombstone may go. by_id is held, and a lookup has just said that there is one. */
+static enum err_code tombstone_until(struct rdb *r, const struct upload_id *id, int64_t *until_s,
+				     struct err *e)
+{
+	struct key k = key_upload(id);
+	rocksdb_pinnableslice_t *s = NULL;
+	enum err_code rc = rdb_get(r, CF_RECORDS, &k, &s, e);
+
+	if (rc != ERR_OK)
+		return rc;
+	if (s == NULL || !record_decode_tombstone(rdb_value(s), until_s))
+		rc = err_set(e, ERR_DAMAGED, "a tombstone changed while it was locked");
+	rocksdb_pinnableslice_destroy(s);
+	return rc;
+}
+
+enum err_code rdb_forget_tombstone(struct rdb *r, const struct upload_id *id, struct err *e)
+{
+	struct upload u = { .id = *id, .finished = true };
+	rocksdb_writebatch_t *b;
+	enum err_code rc = tombstone_until(r, id, &u.expires_s, e);
+
+	if (rc != ERR_OK)
+		return rc;
+	b = rocksdb_writebatch_create();
+	batch_forget_upload(r, b, &u, 0);
+	rc = rdb_write(r, b, true, "forget a tombstone", e);
+	rocksdb_writebatch_destroy(b);
+	return rc;
+}
+
+/* by_id is held. */
+static enum err_code extend_locked(struct rdb *r, const struct upload *was, int64_t expires_s,
+				   struct err *e)
+{
+	struct upload now = *was;
+	rocksdb_writebatch_t *b;
+	enum err_code rc;
+
+	if (was->expires_s == expires_s)
+		return ERR_OK;
+	now.expires_s = expires_s;
+	b = rocksdb_writebatch_create();
+	rc = batch_upload(r, b, was, &now, e);
+	if (rc == ERR_OK)
+		rc = rdb_write(r, b, true, "extend", e);
+	rocksdb_writebatch_destroy(b);
+	return rc;
+}
+
+enum err_code rdb_extend(void *self, const struct upload_id *id, int64_t expires_s, struct err *e)
+{
+	struct rdb *r = self;
+	pthread_mutex_t *lock = rdb_id_lock(r, id);
+	struct upload *u = NULL;
+	enum err_code rc;
+
+	pthread_mutex_lock(lock);
+	rc = rdb_lookup(r, id, &u, e);
+	if (rc == ERR_OK)
+		rc = extend_locked(r, u, expires_s, e);
+	pthread_mutex_unlock(lock);
+	upload_free(u);
+	return rc;
+}
+
+enum err_code rdb_due(void *self, int64_t now, struct upload_id *ids, size_t max, size_t *count,
+		      struct err *e)
+{
+	static const uint8_t prefix[] = { KEY_DUE };
+	struct upload_id none = { { 0 } };
+	struct key first = key_due(0, &none);
+	rocksdb_iterator_t *it = rdb_iterate(self, CF_RECORDS);
+	size_t n = 0;
+	enum err_code rc;
+
+	for (rdb_seek(it, &first); n < max && rdb_iter_within(it, prefix, 1);
+	     rocksdb_iter_next(it)) {
+		struct bytes k = rdb_iter_key(it);
+
+		if (k.len != first.len || (int64_t)bytes_get_u64(k.data + 1) > now)
+			break;
+		memcpy(ids[n++].b, k.data + 9, sizeof(ids->b));
+	}
+	rc = rdb_iter_end(it, e);
+	if (rc == ERR_OK)
+		*count = n;
+	return rc;
+}
+
+enum err_code rdb_next_open(void *self, const struct upload_id *after, struct upload_id *out,
+			    struct err *e)
+{
+	static const uint8_t prefix[] = { KEY_UNFINISHED };
+	struct upload_id zero = { { 0 } };
+	struct key first = key_unfinished(after != NULL ? after : &zero);
+	rocksdb_iterator_t *it = rdb_iterate(self, CF_RECORDS);
+	struct upload_id found;
+	bool any;
+	enum err_code rc;
+
+	rdb_seek(it, &first);
+	if (after != NULL && rdb_iter_within(it, first.b, first.len))
+		rocksdb_iter_next(it);
+	any = rdb_iter_within(it, prefix, 1) && rdb_iter_key(it).len == first.len;
+	if (any)
+		memcpy(found.b, rdb_iter_key(it).data + 1, sizeof(found.b));
+	rc = rdb_iter_end(it, e);
+	if (rc != ERR_OK)
+		return rc;
+	if (!any)
+		return err_set(e, ERR_NOTFOUND, "no more unfinished uploads");
+	*out = found;
+	return ERR_OK;
+}
