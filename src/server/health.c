@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "server/census.h"
 #include "server/metrics.h"
 #include "server/problem.h"
 #include "server/server.h"
@@ -45,6 +46,8 @@ static void print_gauges(FILE *f, struct server *s)
 	cache_stats(s->cache, &ca);
 	metrics_print_one(f, "restante_connections", "gauge", "Connections open.",
 			  http == NULL ? 0 : http_connections(http));
+	metrics_print_one(f, "restante_uploads_unfinished", "gauge",
+			  "Resumable uploads begun and not finished.", census_count(s->census));
 	metrics_print_one(f, "restante_cache_bytes", "gauge", "Bytes of chunks in the cache.",
 			  ca.bytes);
 	metrics_print_one(f, "restante_cache_chunks", "gauge", "Chunks in the cache.", ca.chunks);
