@@ -226,39 +226,3 @@ enum err_code rdb_concat(void *self, const struct upload *rec, const struct uplo
 	free(c.digests);
 	return rc;
 }
-
-/* ---- when a composed blob goes ---- */
-
-static enum err_code batch_lose_leaf(struct rdb *r, rocksdb_writebatch_t *b,
-				     const struct digest *leaf, struct extents *gone, struct err *e)
-{
-	struct key k = key_blob(leaf);
-	struct blob blob;
-	enum err_code rc = rdb_blob(r, leaf, &blob, NULL, e);
-
-	if (rc != ERR_OK)
-		return rc;
-	batch_delete(r, b, CF_RECORDS, &k);
-	batch_release(r, b, blob.extents, blob.extent_count);
-	if (!extents_append(gone, blob.extents, blob.extent_count, 0))
-		rc = err_set(e, ERR_NOMEM, "extents to remove");
-	free(blob.extents);
-	return rc;
-}
-
-enum err_code batch_leave(struct rdb *r, rocksdb_writebatch_t *b, const struct digest *composed,
-			  const struct leaves *leaves, struct extents *gone, struct err *e)
-{
-	enum err_code rc = ERR_OK;
-
-	for (size_t i = 0; rc == ERR_OK && i < leaves->count; i++) {
-		struct key need = key_need(&leaves->v[i], composed);
-		bool wanted = false;
-
-		batch_delete(r, b, CF_RECORDS, &need);
-		rc = rdb_wanted(r, &leaves->v[i], NULL, composed, &wanted, e);
-		if (rc == ERR_OK && !wanted)
-			rc = batch_lose_leaf(r, b, &leaves->v[i], gone, e);
-	}
-	return rc;
-}

@@ -141,8 +141,11 @@ static struct key prefix_of(const struct key *k)
 	return prefix;
 }
 
-enum err_code rdb_wanted(struct rdb *r, const struct digest *d, const struct upload_id *but_holder,
-			 const struct digest *but_needer, bool *out, struct err *e)
+/* Whether a blob stays without that upload, or without that composed blob (NULL: none). by_digest
+ * is held. */
+static enum err_code is_wanted(struct rdb *r, const struct digest *d,
+			       const struct upload_id *but_holder, const struct digest *but_needer,
+			       bool *out, struct err *e)
 {
 	static const struct upload_id no_id;
 	struct key holder = key_holder(d, but_holder != NULL ? but_holder : &no_id);
@@ -155,6 +158,43 @@ enum err_code rdb_wanted(struct rdb *r, const struct digest *d, const struct upl
 
 	if (rc == ERR_OK)
 		*out = wanted;
+	return rc;
+}
+
+static enum err_code batch_lose_leaf(struct rdb *r, rocksdb_writebatch_t *b,
+				     const struct digest *leaf, struct extents *gone, struct err *e)
+{
+	struct key k = key_blob(leaf);
+	struct blob blob;
+	enum err_code rc = rdb_blob(r, leaf, &blob, NULL, e);
+
+	if (rc != ERR_OK)
+		return rc;
+	batch_delete(r, b, CF_RECORDS, &k);
+	batch_release(r, b, blob.extents, blob.extent_count);
+	if (!extents_append(gone, blob.extents, blob.extent_count, 0))
+		rc = err_set(e, ERR_NOMEM, "extents to remove");
+	free(blob.extents);
+	return rc;
+}
+
+/* A composed blob goes: so do its needs, and each leaf that nobody wants now, whose extents are
+ * added to `gone`. by_digest is held for all of them. */
+static enum err_code batch_leave(struct rdb *r, rocksdb_writebatch_t *b,
+				 const struct digest *composed, const struct leaves *leaves,
+				 struct extents *gone, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	for (size_t i = 0; rc == ERR_OK && i < leaves->count; i++) {
+		struct key need = key_need(&leaves->v[i], composed);
+		bool wanted = false;
+
+		batch_delete(r, b, CF_RECORDS, &need);
+		rc = is_wanted(r, &leaves->v[i], NULL, composed, &wanted, e);
+		if (rc == ERR_OK && !wanted)
+			rc = batch_lose_leaf(r, b, &leaves->v[i], gone, e);
+	}
 	return rc;
 }
 
@@ -185,7 +225,7 @@ static enum err_code drop_record(struct rdb *r, const struct upload *u, const st
 	enum err_code rc = ERR_OK;
 
 	if (u->finished)
-		rc = rdb_wanted(r, &u->digest, &u->id, NULL, &wanted, e);
+		rc = is_wanted(r, &u->digest, &u->id, NULL, &wanted, e);
 	if (rc != ERR_OK)
 		return rc;
 	b = rocksdb_writebatch_create();

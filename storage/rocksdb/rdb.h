@@ -149,11 +149,6 @@ enum err_code rdb_forget_tombstone(struct rdb *r, const struct upload_id *id, st
 enum err_code rdb_concat(void *self, const struct upload *rec, const struct upload_id *parts,
 			 size_t part_count, bool *deduplicated, struct upload **out, struct err *e);
 
-/* A composed blob goes: so do its needs, and each leaf that nobody wants now, whose extents are
- * added to `gone`. by_digest is held for all of them. */
-enum err_code batch_leave(struct rdb *r, rocksdb_writebatch_t *b, const struct digest *composed,
-			  const struct leaves *leaves, struct extents *gone, struct err *e);
-
 /* ---- read.c ---- */
 
 enum err_code rdb_read(void *self, const struct extent *x, uint64_t at, struct chunk **out,
@@ -163,11 +158,6 @@ enum err_code rdb_read(void *self, const struct extent *x, uint64_t at, struct c
 
 enum err_code rdb_drop(void *self, const struct upload_id *id, int64_t remember_until_s,
 		       struct err *e);
-
-/* Whether a blob stays without that upload, or without that composed blob (NULL: none). by_digest
- * is held. */
-enum err_code rdb_wanted(struct rdb *r, const struct digest *d, const struct upload_id *but_holder,
-			 const struct digest *but_needer, bool *out, struct err *e);
 
 /* Deletes the rows of a locator from an offset on. */
 void batch_delete_rows_from(struct rdb *r, rocksdb_writebatch_t *b, uint64_t locator,

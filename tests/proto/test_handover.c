@@ -66,7 +66,7 @@ static int start(void **state, const char *config, const char *faults)
 
 static int start_plain(void **state)
 {
-	return start(state, CONFIG, NULL);
+	return start(state, CONFIG "http { loops = 2 }\n", NULL);
 }
 
 static int start_one_loop(void **state)
@@ -89,7 +89,7 @@ static int start_cramped(void **state)
 
 static int start_slow(void **state)
 {
-	return start(state, CONFIG, "inner=rocksdb;delay_ms=15");
+	return start(state, CONFIG "http { loops = 2 }\n", "inner=rocksdb;delay_ms=15");
 }
 
 static int stop(void **state)

@@ -656,6 +656,26 @@ static void progress_is_told_now_and_then_but_not_often(void **state)
 	client_close(c);
 }
 
+static void however_long_it_is_progress_is_told_three_times_at_most(void **state)
+{
+	struct test_server *s = *state;
+	const struct rufh u = create(s, "");
+	struct client *c = client_open(s->port);
+	struct answer a;
+
+	assert_true(rufh_ask(c, "PATCH", u.path, 3 * sizeof(bytes),
+			     RUFH_PARTIAL RUFH_CAREFUL "Upload-Offset: 0\r\n"
+						       "Upload-Draft-Interop-Version: 9\r\n"));
+	for (int i = 0; i < 3; i++)
+		assert_true(client_send(c, bytes, sizeof(bytes)));
+	assert_in_range(read_progress(c, "9", 3 * sizeof(bytes)), 1, 3);
+	client_answer(c, false, &a, NULL);
+	assert_status(&a, 204);
+	answer_free(&a);
+	client_close(c);
+	assert_int_equal(http_status(s->port, "DELETE", "", u.path), 204);
+}
+
 /* Interop 3 and 4 know 104 only on creation. */
 static void an_append_of_interop_3_or_4_gets_no_104(void **state)
 {
@@ -1535,6 +1555,102 @@ static void appends_of_interop_4_to_6_are_answered_201(void **state)
 	}
 }
 
+/* What was not said yet when a version was made, or no more: -01 completes where nothing is said of
+ * it, -02 to -05 do not. */
+static void an_append_that_does_not_say_whether_it_completes(void **state)
+{
+	struct test_server *s = *state;
+	const uint8_t *p = fresh(2000);
+	char fields[200];
+	struct answer a;
+
+	for (int version = 3; version <= 6; version++) {
+		const struct rufh u = create(s, "");
+
+		(void)snprintf(fields, sizeof(fields),
+			       "Upload-Draft-Interop-Version: %d\r\n%sUpload-Offset: 0\r\n",
+			       version, version < 6 ? "" : RUFH_PARTIAL);
+		http_request(s->port, "PATCH", u.path, fields, p, 1000, &a);
+		assert_status(&a, 201);
+		assert_number_field(&a, "Upload-Offset", 1000);
+		answer_free(&a);
+		assert_int_equal(rufh_state(s->port, u.path).complete, version == 3);
+	}
+}
+
+/* tus-js-client's last word on a stream: its length, and no content any more. */
+static void a_length_that_is_reached_completes_an_older_upload(void **state)
+{
+	struct test_server *s = *state;
+	const uint8_t *p = fresh(2000);
+	char fields[200];
+	struct answer a;
+
+	for (int version = 5; version <= 6; version++) {
+		const struct rufh u = create(s, "");
+
+		assert_int_equal(rufh_append(s->port, u.path, 0, false, p, 2000, NULL), 204);
+		(void)snprintf(fields, sizeof(fields),
+			       "Upload-Draft-Interop-Version: %d\r\n%sUpload-Offset: 2000\r\n"
+			       "Upload-Length: 2000\r\n",
+			       version, version < 6 ? "" : RUFH_PARTIAL);
+		http_request(s->port, "PATCH", u.path, fields, "", 0, &a);
+		assert_finished(s, &a, p, 2000);
+	}
+}
+
+/* Drafts -01 to -05: what belongs to appending is an error elsewhere; later ones do not mind. */
+static void fields_of_an_append_elsewhere_are_refused_until_interop_6(void **state)
+{
+	static const char *const how[] = { "HEAD", "DELETE" };
+	struct test_server *s = *state;
+	char fields[200];
+	struct answer a;
+
+	for (int version = 3; version <= 9; version++) {
+		const struct rufh u = create(s, "");
+
+		for (int i = 0; i < 4; i++) {
+			(void)snprintf(fields, sizeof(fields),
+				       "Upload-Draft-Interop-Version: %d\r\n%s", version,
+				       i / 2 == 0     ? "Upload-Offset: 0\r\n"
+				       : version == 3 ? "Upload-Incomplete: ?1\r\n"
+						      : RUFH_CAREFUL);
+			if (version > 6 && i % 2 == 1)
+				continue;
+			http_request(s->port, how[i % 2], u.path, fields, NULL, 0, &a);
+			assert_status(&a, version <= 6 ? 400 : 204);
+			answer_free(&a);
+		}
+		assert_int_equal(rufh_state(s->port, u.path).status, 204);
+	}
+}
+
+/* Drafts -04 and -05 refuse what is too much; those since -08 have done with the upload. */
+static void interop_6_keeps_an_upload_whose_length_would_be_passed(void **state)
+{
+	struct test_server *s = *state;
+	const uint8_t *p = fresh(1000);
+
+	for (int i = 0; i < 2; i++) {
+		const struct rufh u = create(s, "Upload-Length: 1000\r\n");
+		struct client *c = client_open(s->port);
+		struct answer a;
+
+		assert_true(rufh_ask(c, "PATCH", u.path, i == 0 ? 1001 : RUFH_CHUNKED,
+				     "Upload-Draft-Interop-Version: 6\r\n" RUFH_PARTIAL RUFH_CAREFUL
+				     "Upload-Offset: 0\r\n"));
+		if (i == 0)
+			assert_true(client_send(c, bytes, 1001));
+		else
+			assert_true(client_chunk(c, bytes, 1001) && client_chunk(c, NULL, 0));
+		client_answer(c, false, &a, NULL);
+		assert_problem_type(&a, 400, INCONSISTENT);
+		client_close(c);
+		finish_and_compare(s, u.path, (uint64_t)rufh_offset(s->port, u.path), p, 1000);
+	}
+}
+
 /* Since interop 7 any 2xx. */
 static void appends_of_interop_7_to_9_are_answered_204(void **state)
 {
@@ -1594,6 +1710,7 @@ static void a_whole_conversation_as_tus_js_client_has_it(void **state)
 		assert_int_equal(a.status / 100, 2);
 		assert_number_field(&a, "Upload-Offset", 400);
 		assert_number_field(&a, "Upload-Length", 1000);
+		assert_field(&a, "Upload-Metadata", "filename d29ybGQ=");
 		answer_free(&a);
 
 		(void)snprintf(fields, sizeof(fields), "%sUpload-Offset: 400\r\n" RUFH_WHOLE,
@@ -1612,6 +1729,21 @@ static bool lists(const struct answer *a, const char *field, const char *name)
 
 	(void)answer_field(a, field, text, sizeof(text));
 	return list_has(text, name);
+}
+
+/* And while it does not know the length, it asks for tus's word for that. */
+static void an_unknown_length_is_told_in_the_words_of_tus_too(void **state)
+{
+	struct test_server *s = *state;
+	struct answer a;
+	struct rufh u;
+
+	assert_int_equal(rufh_create(s->port, "Upload-Defer-Length: 1\r\n", &u), 201);
+	http_request(s->port, "HEAD", u.path, "Upload-Draft-Interop-Version: 6\r\n", NULL, 0, &a);
+	assert_status(&a, 204);
+	assert_field(&a, "Upload-Defer-Length", "1");
+	assert_no_field(&a, "Upload-Length");
+	answer_free(&a);
 }
 
 /* Fetch: what scripts of another origin may send and read. */
@@ -1920,6 +2052,7 @@ int main(void)
 		cmocka_unit_test(what_a_104_has_named_survives_a_kill),
 		cmocka_unit_test(a_refused_creation_gets_no_104),
 		cmocka_unit_test(progress_is_told_now_and_then_but_not_often),
+		cmocka_unit_test(however_long_it_is_progress_is_told_three_times_at_most),
 		cmocka_unit_test(an_append_of_interop_3_or_4_gets_no_104),
 		cmocka_unit_test(head_and_get_tell_where_an_unfinished_upload_stands),
 		cmocka_unit_test(the_offset_of_a_finished_upload_is_its_size),
@@ -1956,8 +2089,13 @@ int main(void)
 		cmocka_unit_test(interop_3_upgrades_a_plain_upload),
 		cmocka_unit_test(interop_3_has_its_104),
 		cmocka_unit_test(appends_of_interop_4_to_6_are_answered_201),
+		cmocka_unit_test(an_append_that_does_not_say_whether_it_completes),
+		cmocka_unit_test(a_length_that_is_reached_completes_an_older_upload),
+		cmocka_unit_test(fields_of_an_append_elsewhere_are_refused_until_interop_6),
+		cmocka_unit_test(interop_6_keeps_an_upload_whose_length_would_be_passed),
 		cmocka_unit_test(appends_of_interop_7_to_9_are_answered_204),
 		cmocka_unit_test(a_whole_conversation_as_tus_js_client_has_it),
+		cmocka_unit_test(an_unknown_length_is_told_in_the_words_of_tus_too),
 		cmocka_unit_test(a_browser_may_send_and_read_the_fields),
 		cmocka_unit_test(a_content_digest_that_holds_is_taken),
 		cmocka_unit_test(a_content_digest_that_does_not_hold_keeps_nothing_of_the_request),
