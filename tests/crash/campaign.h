@@ -135,7 +135,7 @@ struct marked {
 	char path[PATH_SIZE], token[TOKEN_SIZE];
 	struct slice content; /* from there on, and round about */
 	uint64_t told, sent;
-	atomic_bool heard; /* that something was told */
+	atomic_uint heard; /* how many times something was told */
 };
 
 void marks_send(struct worker *w, struct marked *m);

@@ -28,7 +28,7 @@
 #include "tests/crash/campaign.h"
 
 #define CLIENTS 4
-#define KILL_WITHIN_US 140000
+#define KILL_WITHIN_US 125000
 #define START_KILL_WITHIN_US 80000
 #define MARKS_PATIENCE_US 4000000
 #define MARKS_KILL_WITHIN_US 150000
@@ -86,12 +86,13 @@ static void *marker_main(void *arg)
 	return NULL;
 }
 
-/* With something long, that is when the server has said that part of it is safe. */
+/* With something long, that is when the server has said, once or again, that part of it is safe. */
 static void wait_for_the_moment(struct campaign *c, const struct marked *m)
 {
 	const size_t moment = below(&c->random, m != NULL ? MARKS_KILL_WITHIN_US : KILL_WITHIN_US);
+	const unsigned times = 1 + (unsigned)below(&c->random, 2);
 
-	for (size_t us = 0; m != NULL && !m->heard && us < MARKS_PATIENCE_US; us += 1000)
+	for (size_t us = 0; m != NULL && m->heard < times && us < MARKS_PATIENCE_US; us += 1000)
 		pause_us(1000);
 	pause_us(moment);
 }

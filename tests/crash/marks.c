@@ -19,9 +19,10 @@ static void listen_for(struct worker *w, struct marked *m, int ms)
 	while (rufh_interim(w->client, ms, &a) == 104) {
 		if (m->path[0] == '\0')
 			(void)answer_field(&a, "Location", m->path, sizeof(m->path));
-		if (answer_field(&a, "Upload-Offset", text, sizeof(text)))
+		if (answer_field(&a, "Upload-Offset", text, sizeof(text))) {
 			m->told = strtoull(text, NULL, 10);
-		atomic_store(&m->heard, m->told > 0);
+			m->heard++;
+		}
 		if (m->told > m->sent)
 			fail("a 104 for bytes that were not sent: %s", a.head);
 		answer_free(&a);
