@@ -417,6 +417,7 @@ static void check_busy(struct test_server *s, size_t step, int pause_ms)
 {
 	const struct rufh u = create(s);
 	struct sender x = { .p = bytes, .step = step, .pause_ms = pause_ms };
+	const uint64_t before = rufh_received(s);
 	int64_t offset, began;
 	pthread_t thread;
 	size_t n;
@@ -425,6 +426,7 @@ static void check_busy(struct test_server *s, size_t step, int pause_ms)
 	assert_true(client_sendf(x.c, "%zx\r\n", sizeof(bytes) + 1)); /* one chunk of it all */
 	assert_int_equal(pthread_create(&thread, NULL, send_main, &x), 0);
 	client_nap(40);
+	assert_true(rufh_receives(s, before + 1, 5000));
 	began = clock_mono_ms();
 	offset = rufh_offset(s->port, u.path);
 	assert_in_range((uint64_t)(clock_mono_ms() - began), 0, SOON_MS);

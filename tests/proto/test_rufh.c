@@ -451,7 +451,7 @@ static void a_104_comes_before_the_first_byte_and_has_all_that_resuming_needs(vo
 	for (int i = 0; i < 12; i++) {
 		struct client *c = client_open(s->port);
 		const int interop = 4 + i / 2;
-		char fields[128], place[80], version[4];
+		char fields[128], place[80], version[16];
 		struct answer a;
 		struct rufh u;
 
