@@ -26,11 +26,11 @@ sample() {
 note() { echo "$*" >>"$OUT/$CASE.notes"; }
 
 # told COMMAND... - runs it, and keeps its words for the report (ports, tokens, folders by name).
-told() {
+told() { tell "$@"; "$@"; }
+tell() {
 	local port=${server:-none}
 	sed -E "s#$WORK#DIR#g; s#\b${port##*:}\b#PORT#g; s#$BIN/##g; s#(DIR/files)\.[0-9]+#\1#g; s#(127\.0\.0\.1):[0-9]+#\1:PORT#g; s#(/v1/media/)[A-Za-z0-9_.-]+#\1TOKEN#g; s#/dev/shm/restante-bench\.[A-Za-z0-9]+#/dev/shm/SOURCE#g" \
 		<<<"${*@Q}" | sed -E "s#'([A-Za-z0-9_./:=+,@%-]+)'#\1#g" >>"$OUT/$CASE.commands"
-	"$@"
 }
 
 calc() { awk "BEGIN { printf \"%.6g\", $* }"; }
@@ -126,6 +126,72 @@ nginx_conf() {
 	END
 }
 
+# npm_packages - sets npm to a folder with the packages of tests/clients/package-lock.json. It is
+# shared with the client suites, so it is made beside and renamed.
+npm_packages() {
+	local lock=tests/clients/package-lock.json fresh=$BUILD/npm.$$
+	npm=${NPM:-$BUILD/npm}
+	[ -z "${NPM:-}" ] && ! cmp -s "$lock" "$npm/package-lock.json" || return 0
+	command -v npm >/dev/null || die "npm is missing (make deps-bench)"
+	rm -rf "$fresh" && mkdir -p "$fresh"
+	cp tests/clients/package.json "$lock" "$fresh"
+	(cd "$fresh" && npm ci --prefer-offline --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error) >&2
+	rm -rf "$npm"
+	mv "$fresh" "$npm"
+}
+
+# program_start DIR COMMAND... - starts a server that says where it listens; sets program_pid, and
+# program_url by the first match of LISTENING in what it says.
+LISTENING='s#^.*listening on (http://[^ ]*[^ /])/?$#\1#p'
+program_start() {
+	local dir=$1 i
+	shift
+	mkdir -p "$dir"
+	"$@" >"$dir.out" 2>&1 &
+	program_pid=$! program_url=
+	pids+=("$program_pid")
+	for ((i = 0; i < 300; i++)); do
+		program_url=$(sed -nE "$LISTENING" "$dir.out" | head -n 1)
+		[ -z "$program_url" ] || return 0
+		kill -0 "$program_pid" 2>/dev/null || break
+		sleep 0.1
+	done
+	cat "$dir.out" >&2
+	die "$1 did not start"
+}
+
+# The tus servers: NAME_start DIR sets pid, server, endpoint (its path). Ours is the first of
+# TUS_SERVERS; the peers are as their README starts them.
+TUS_SERVERS=(ours tusjs)
+[ -z "$(type -P tusd)" ] || TUS_SERVERS+=(tusd)
+tus_to() { pid=$program_pid server=${program_url%"$1"} endpoint=$1; }
+ours_start() {
+	server_start "$1" "${SETTINGS:-}"
+	pid=$server_pid endpoint=/v1/uploads
+}
+tusjs_start() {
+	npm_packages
+	program_start "$1" node tests/bench/tus_peer.js "$npm" "$1"
+	tus_to /files
+}
+tusd_start() {
+	LISTENING='s#^.*(http://127[^ "]*/files)/.*$#\1#p' \
+		program_start "$1" tusd -verbose=false -host 127.0.0.1 -port 0 -base-path /files/ -upload-dir "$1"
+	tus_to /files
+	endpoint=/files/
+}
+tus_port() { echo "${server##*:}"; }
+tus_versions() {
+	npm_packages
+	note "@tus/server $(npm_version @tus/server), @tus/file-store $(npm_version @tus/file-store), node $(node --version)"
+	if [[ ${TUS_SERVERS[*]} = *tusd* ]]; then
+		note "tusd $(tusd -version | sed -n 's/^Version: *//p')"
+	else
+		note "tusd is not on PATH, so it is not measured"
+	fi
+}
+npm_version() { sed -n 's/.*"version": *"\([^"]*\)".*/\1/p' "$npm/node_modules/$1/package.json" | head -n 1; }
+
 # load SECONDS URL [SCRIPT...] - requests a second as wrk counts them; fails on any error.
 load() {
 	local seconds=$1 url=$2 log=$WORK/wrk.log
@@ -136,9 +202,16 @@ load() {
 	awk '$1 == "Requests/sec:" { print $2 }' "$log"
 }
 
-# both RUN OURS PEER - runs two commands; every second run the peer goes first.
+# both RUN OURS PEER - runs two commands (of words without blanks); every second run the peer goes first.
 both() {
-	if (($1 % 2)); then "$2"; "$3"; else "$3"; "$2"; fi
+	if (($1 % 2)); then $2; $3; else $3; $2; fi
+}
+
+# in_turn RUN NAME... - the names; every run begins with the next one.
+in_turn() {
+	local first=$((($1 - 1) % ($# - 1)))
+	shift
+	echo "${@:first + 1}" "${@:1:first}"
 }
 
 # random SIZE - incompressible bytes, faster than the kernel gives them.

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/random.h>
 
 #include "dial.h"
 
@@ -17,21 +16,6 @@ static struct {
 	pthread_mutex_t tokens_lock;
 	atomic_long begun, done;
 } run = { .tokens_lock = PTHREAD_MUTEX_INITIALIZER };
-
-/* xorshift64: fast, and nothing compresses it */
-static void fill(uint64_t *p, size_t words)
-{
-	uint64_t x;
-
-	if (getrandom(&x, sizeof(x), 0) != sizeof(x))
-		die("getrandom");
-	for (size_t i = 0; i < words; i++) {
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
-		p[i] = x;
-	}
-}
 
 static int more(void)
 {
