@@ -1,6 +1,7 @@
 #include "server/finals.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,11 +17,14 @@
 #include "server/metrics.h"
 #include "server/server.h"
 
+/* Requests for finals that wait at once; more are answered 503. */
+#define ASKED_MAX 64
+
 /* That a final waits for a part; in the list of that part. */
 struct need {
 	struct waiting *of;
 	struct part *part;
-	struct need *next;
+	struct need *prev, *next;
 };
 
 struct part {
@@ -36,6 +40,7 @@ struct waiting {
 	struct job job;
 	bool looked_at; /* by a worker, now or soon; then nobody else frees it */
 	bool again;     /* something has happened meanwhile */
+	bool failed;    /* the store did, the last time */
 	bool over;
 	UT_hash_handle hh;
 	size_t count;
@@ -44,6 +49,9 @@ struct waiting {
 
 struct finals {
 	struct server *server;
+	struct workers *joiner; /* one thread, so that hashing holds up nobody else's work */
+	atomic_bool stopping;
+	atomic_uint asked; /* finals that requests wait for */
 	pthread_mutex_t lock;
 	struct waiting *waiting;
 	struct part *parts;
@@ -57,8 +65,27 @@ enum err_code finals_new(struct finals **out, struct server *server, struct err 
 		return err_set(e, ERR_NOMEM, "finals");
 	f->server = server;
 	pthread_mutex_init(&f->lock, NULL);
+	if (workers_new(&f->joiner, 1, "joiner", e) != ERR_OK) {
+		finals_free(f);
+		return err_set(e, ERR_NOMEM, "finals");
+	}
 	*out = f;
 	return ERR_OK;
+}
+
+void finals_stop(struct finals *f)
+{
+	atomic_store(&f->stopping, true);
+}
+
+bool finals_submit(struct finals *f, struct job *job)
+{
+	if (atomic_fetch_add(&f->asked, 1) >= ASKED_MAX) {
+		atomic_fetch_sub(&f->asked, 1);
+		return false;
+	}
+	workers_submit(f->joiner, job);
+	return true;
 }
 
 /* ---- who waits for whom; under lock ---- */
@@ -101,7 +128,7 @@ static void forget(struct finals *f, struct waiting *w)
 
 		if (p == NULL)
 			continue;
-		LL_DELETE(p->needs, &w->needs[i]);
+		DL_DELETE(p->needs, &w->needs[i]);
 		if (p->needs != NULL)
 			continue;
 		HASH_DEL(f->parts, p);
@@ -116,26 +143,41 @@ static void forget(struct finals *f, struct waiting *w)
 		free(w);
 }
 
+/* The same part may come several times; it is waited for once. */
+static bool is_new(const struct upload_id *parts, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (memcmp(&parts[k], &parts[i], sizeof(parts[i])) == 0)
+			return false;
+	return true;
+}
+
+static bool add_need(struct finals *f, struct waiting *w, const struct upload_id *part)
+{
+	struct need *n = &w->needs[w->count++];
+
+	n->of = w;
+	n->part = part_of(f, part);
+	if (n->part != NULL)
+		DL_APPEND(n->part->needs, n);
+	return n->part != NULL;
+}
+
 static struct waiting *remember(struct finals *f, const struct upload_id *id,
 				const struct upload_id *parts, size_t count)
 {
 	struct waiting *w = calloc(1, sizeof(*w) + count * sizeof(w->needs[0]));
+	bool made;
 
 	if (w == NULL)
 		return NULL;
 	w->finals = f;
 	w->id = *id;
 	HASH_ADD(hh, f->waiting, id, sizeof(w->id), w);
-	for (; w->hh.tbl != NULL && w->count < count; w->count++) {
-		struct need *n = &w->needs[w->count];
-
-		n->of = w;
-		n->part = part_of(f, &parts[w->count]);
-		if (n->part == NULL)
-			break;
-		LL_PREPEND(n->part->needs, n);
-	}
-	if (w->count == count)
+	made = w->hh.tbl != NULL;
+	for (size_t i = 0; made && i < count; i++)
+		made = !is_new(parts, i) || add_need(f, w, &parts[i]);
+	if (made)
 		return w;
 	forget(f, w);
 	return NULL;
@@ -143,7 +185,7 @@ static struct waiting *remember(struct finals *f, const struct upload_id *id,
 
 /* ---- putting one together ---- */
 
-static enum err_code hash_upload(struct store *s, const struct upload *u, struct digester *d,
+static enum err_code hash_upload(struct finals *f, const struct upload *u, struct digester *d,
 				 struct err *e)
 {
 	for (size_t i = 0; i < u->extent_count; i++) {
@@ -151,8 +193,11 @@ static enum err_code hash_upload(struct store *s, const struct upload *u, struct
 
 		for (uint64_t at = x->start; at < x->start + x->length;) {
 			struct chunk *c = NULL;
-			enum err_code rc = store_read(s, x, at, &c, e);
+			enum err_code rc;
 
+			if (atomic_load(&f->stopping))
+				return err_set(e, ERR_IO, "the server stops");
+			rc = store_read(f->server->store, x, at, &c, e);
 			if (rc != ERR_OK)
 				return rc;
 			digest_update(d, (struct bytes){ c->data, c->len });
@@ -222,7 +267,7 @@ static enum err_code hash_parts(struct finals *f, const struct details *d, struc
 
 		rc = look_at_part(f, &d->parts[i], &u, e);
 		if (rc == ERR_OK)
-			rc = hash_upload(f->server->store, u, &digester, e);
+			rc = hash_upload(f, u, &digester, e);
 		upload_free(u);
 	}
 	digest_final(&digester, out);
@@ -267,8 +312,16 @@ static void give_up(struct finals *f, const struct upload_id *id)
 	metric_add(METRIC_UPLOADS_FAILED, 1);
 }
 
-/* True when it waits no more. */
-static bool try_one(struct finals *f, const struct upload_id *id)
+/* A store that fails may come round; a part that is gone or damaged does not. */
+static bool is_hopeless(enum err_code rc)
+{
+	return rc == ERR_NOTFOUND || rc == ERR_INVALID || rc == ERR_DIGEST || rc == ERR_TOOBIG ||
+	       rc == ERR_DAMAGED;
+}
+
+/* True when it waits no more; *failed, whether it is to be tried again without anything happening.
+ */
+static bool try_one(struct finals *f, const struct upload_id *id, bool *failed)
 {
 	struct upload *rec = NULL, *out = NULL;
 	struct details d;
@@ -283,25 +336,23 @@ static bool try_one(struct finals *f, const struct upload_id *id)
 	done = rc == ERR_OK && (rec->finished || out != NULL);
 	if (rc != ERR_OK)
 		log_warn("event=concatenation_failed error=\"%s\"", e.why);
-	/* a store that fails may come round; a part that is gone does not */
-	if (rc == ERR_NOTFOUND || rc == ERR_INVALID || rc == ERR_DIGEST || rc == ERR_TOOBIG) {
-		if (rec != NULL)
-			give_up(f, id);
-		done = true;
-	}
+	if (is_hopeless(rc) && rec != NULL)
+		give_up(f, id);
+	done = done || is_hopeless(rc) || rc == ERR_DELETED || rc == ERR_EXISTS;
+	*failed = !done && rc != ERR_OK;
 	upload_free(rec);
 	upload_free(out);
-	return done || rc == ERR_DELETED || rc == ERR_EXISTS;
+	return done;
 }
 
 static void try_waiting(struct job *job)
 {
 	struct waiting *w = (struct waiting *)((char *)job - offsetof(struct waiting, job));
 	struct finals *f = w->finals;
-	bool over, again;
+	bool failed, over = try_one(f, &w->id, &failed), again;
 
-	over = try_one(f, &w->id);
 	pthread_mutex_lock(&f->lock);
+	w->failed = failed;
 	over = over || w->over;
 	again = w->again && !over;
 	w->again = false;
@@ -312,7 +363,7 @@ static void try_waiting(struct job *job)
 		forget(f, w);
 	pthread_mutex_unlock(&f->lock);
 	if (again)
-		workers_submit(f->server->writers, &w->job);
+		workers_submit(f->joiner, &w->job);
 }
 
 /* Under lock. */
@@ -323,7 +374,7 @@ static void look_at(struct finals *f, struct waiting *w)
 		return;
 	w->looked_at = true;
 	w->job.run = try_waiting;
-	workers_submit(f->server->writers, &w->job);
+	workers_submit(f->joiner, &w->job);
 }
 
 /* Under lock. */
@@ -333,7 +384,7 @@ static void look_at_needs(struct finals *f, const struct upload_id *id)
 	struct need *n;
 
 	if (p != NULL)
-		LL_FOREACH (p->needs, n)
+		DL_FOREACH (p->needs, n)
 			look_at(f, n->of);
 }
 
@@ -353,6 +404,17 @@ void finals_gone(struct finals *f, const struct upload_id *id)
 	if (w != NULL)
 		forget(f, w);
 	look_at_needs(f, id);
+	pthread_mutex_unlock(&f->lock);
+}
+
+void finals_retry(struct finals *f)
+{
+	struct waiting *w, *next;
+
+	pthread_mutex_lock(&f->lock);
+	HASH_ITER (hh, f->waiting, w, next)
+		if (w->failed)
+			look_at(f, w);
 	pthread_mutex_unlock(&f->lock);
 }
 
@@ -433,23 +495,30 @@ enum err_code finals_make(struct finals *f, const struct upload *rec, struct upl
 		rc = put_together(f, rec, &d, clock_now_s(), out, e);
 	if (rc == ERR_OK && *out == NULL)
 		rc = begin_waiting(f, rec, &d, out, e);
+	atomic_fetch_sub(&f->asked, 1);
 	return rc;
 }
 
 /* ---- starting and ending ---- */
 
+/* One that cannot be read must not keep the server from starting: it waits for nothing then. */
 static enum err_code load_one(struct finals *f, const struct upload_id *id, struct err *e)
 {
 	struct upload *u = NULL;
-	struct details d;
+	struct details d = { .role = ROLE_WHOLE };
 	struct waiting *w = NULL;
-	enum err_code rc = census_add(f->server->census, id, e);
+	enum err_code rc;
 
-	if (rc == ERR_OK)
-		rc = store_lookup(f->server->store, id, &u, e);
+	rc = census_add(f->server->census, id, e);
+	if (rc != ERR_OK)
+		return rc;
+	rc = store_lookup(f->server->store, id, &u, e);
 	if (rc == ERR_OK)
 		rc = details_decode(&d, u->meta, e);
-	if (rc == ERR_OK && d.role == ROLE_FINAL) {
+	if (rc != ERR_OK)
+		log_warn("event=load_failed error=\"%s\"", e->why);
+	rc = ERR_OK;
+	if (d.role == ROLE_FINAL) {
 		pthread_mutex_lock(&f->lock);
 		w = remember(f, id, d.parts, d.part_count);
 		if (w != NULL)
@@ -480,6 +549,8 @@ void finals_free(struct finals *f)
 
 	if (f == NULL)
 		return;
+	atomic_store(&f->stopping, true);
+	workers_free(f->joiner);
 	HASH_ITER (hh, f->waiting, w, next)
 		forget(f, w);
 	pthread_mutex_destroy(&f->lock);

@@ -40,6 +40,10 @@
 #define STREAM_BLOCK ((uint64_t)64 << 10)
 /* A refused body this small is read to its end, so that the connection lives on. */
 #define DISCARD_MAX ((uint64_t)1 << 20)
+/* What the transport adds to an answer by itself: status line, date, own_fields.h. */
+#define OWN_FIELDS_ROOM ((size_t)768)
+/* An answer whose head is longer may not fit beside that of its request. */
+#define LONG_ANSWER ((size_t)3 << 10)
 
 enum pool { SMALL, LARGE, TLS, OPERATOR, POOLS };
 
@@ -418,7 +422,7 @@ static bool leaving(const struct request *r)
 	return atomic_load_explicit(&r->side->loop->http->phase, memory_order_relaxed) != RUNNING;
 }
 
-static enum MHD_Result queue(struct request *r)
+static enum MHD_Result queue_native(struct request *r)
 {
 	struct own_field own[OWN_FIELDS];
 	const bool alone = leaving(r) || own_fields(r, own) > 0;
@@ -458,6 +462,40 @@ static bool answer_by_hand(struct request *r)
 	return linger_start(&r->linger, r->reply, r->head_only, own, n,
 			    MHD_get_reason_phrase_for((unsigned)r->reply->status), fd_of(r),
 			    tls_of(r), clock_mono_ms());
+}
+
+static size_t pool_size(const struct request *r)
+{
+	return r->side->pool == SMALL || r->side->pool == OPERATOR ? POOL_SMALL : POOL_LARGE;
+}
+
+/* Head of the request and head of the answer share the connection's pool, and an answer for which
+ * there is no room is never sent. Only what a client has said of its upload can be that long. */
+static bool fits_pool(struct request *r)
+{
+	const union MHD_ConnectionInfo *head =
+		MHD_get_connection_info(r->mc, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+	size_t n = OWN_FIELDS_ROOM;
+
+	for (size_t i = 0; i < r->reply->header_count; i++)
+		n += strlen(r->reply->headers[i].name) + strlen(r->reply->headers[i].value) + 4;
+	return n <= LONG_ANSWER || head == NULL || head->header_size + n <= pool_size(r) / 2;
+}
+
+/* By hand then, and closed. */
+static enum MHD_Result send_apart(struct request *r)
+{
+	assert(r->reply->kind == REPLY_EMPTY);
+	move(r, ANSWERED);
+	(void)answer_by_hand(r);
+	return MHD_NO;
+}
+
+static enum MHD_Result queue(struct request *r)
+{
+	if (r->reply->kind == REPLY_EMPTY && !fits_pool(r))
+		return send_apart(r);
+	return queue_native(r);
 }
 
 /* An answer is there before the body is. Closing on a client that is still sending would cost it

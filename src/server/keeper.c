@@ -15,6 +15,7 @@
 #include "server/server.h"
 
 #define BATCH 64
+#define RETRY_S 10    /* between looks at finals whose store failed */
 #define SWEEP_MAX 512 /* in one go; then the disk is looked at again, and whether to stop */
 
 struct keeper {
@@ -60,40 +61,65 @@ static enum err_code postpone(struct server *s, const struct upload_id *id, stru
 	return rc == ERR_DELETED ? ERR_NOTFOUND : rc;
 }
 
-/* One that cannot be dropped must not keep the others: the sweep goes on behind it, until a batch
- * gets nowhere. */
-static enum err_code drop_batch(struct server *server, const struct upload_id *ids, size_t n,
-				uint64_t *dropped, struct err *e)
-{
-	const uint64_t before = *dropped;
-	enum err_code rc, failed = ERR_OK;
+/* What became of those that were due. */
+struct outcome {
+	uint64_t dropped, postponed, stuck;
+	enum err_code failed; /* of one that is stuck */
+};
 
+static void drop_batch(struct server *server, const struct upload_id *ids, size_t n,
+		       struct outcome *o, struct err *e)
+{
 	for (size_t i = 0; i < n; i++) {
-		rc = finals_need(server->finals, &ids[i]) ? postpone(server, &ids[i], e)
-							  : drop(server, &ids[i], e);
-		if (rc == ERR_OK || rc == ERR_NOTFOUND) /* deleted meanwhile */
-			++*dropped;
-		else
-			failed = rc; /* it is met again at the next sweep */
+		const bool needed = finals_need(server->finals, &ids[i]);
+		enum err_code rc = needed ? postpone(server, &ids[i], e) : drop(server, &ids[i], e);
+
+		if (rc != ERR_OK && rc != ERR_NOTFOUND) { /* not deleted meanwhile either */
+			o->stuck++;
+			o->failed = rc;
+		} else if (needed) {
+			o->postponed++;
+		} else {
+			o->dropped++;
+		}
 	}
-	return *dropped == before ? failed : ERR_OK;
+}
+
+/* One that cannot be dropped, or is worked on, must not keep the others: so many more are asked
+ * for, the most overdue again among them. */
+static enum err_code sweep_some(struct server *server, int64_t now, struct outcome *o, bool *more,
+				struct err *e)
+{
+	const size_t max = BATCH + o->stuck;
+	const uint64_t before = o->dropped + o->postponed;
+	struct upload_id *ids = calloc(max, sizeof(*ids));
+	size_t n = 0;
+	enum err_code rc = ids == NULL ? err_set(e, ERR_NOMEM, "a batch")
+				       : store_due(server->store, now, ids, max, &n, e);
+
+	o->stuck = 0;
+	if (rc == ERR_OK)
+		drop_batch(server, ids, n, o, e);
+	free(ids);
+	*more = n == max;
+	if (rc == ERR_OK && o->stuck > 0 && o->failed != ERR_BUSY &&
+	    o->dropped + o->postponed == before)
+		rc = o->failed; /* the store does not do it */
+	return rc;
 }
 
 enum err_code keeper_sweep(struct server *server, int64_t now, uint64_t max, uint64_t *dropped,
 			   struct err *e)
 {
-	struct upload_id ids[BATCH];
+	struct outcome o = { .failed = ERR_OK };
 	enum err_code rc = ERR_OK;
-	size_t n = BATCH;
+	bool more = true;
 
-	*dropped = 0;
-	while (rc == ERR_OK && n == BATCH && *dropped < max) {
-		rc = store_due(server->store, now, ids, BATCH, &n, e);
-		if (rc == ERR_OK)
-			rc = drop_batch(server, ids, n, dropped, e);
-	}
+	while (rc == ERR_OK && more && o.dropped + o.postponed < max)
+		rc = sweep_some(server, now, &o, &more, e);
+	*dropped = o.dropped;
 	metric_add(METRIC_SWEEPS, 1);
-	metric_add(METRIC_EXPIRED, *dropped);
+	metric_add(METRIC_EXPIRED, o.dropped);
 	return rc;
 }
 
@@ -103,9 +129,7 @@ static bool sweep(struct server *s, int64_t now)
 	uint64_t dropped = 0;
 	struct err e = { 0 };
 
-	enum err_code rc = keeper_sweep(s, now, SWEEP_MAX, &dropped, &e);
-
-	if (rc != ERR_OK && rc != ERR_BUSY)
+	if (keeper_sweep(s, now, SWEEP_MAX, &dropped, &e) != ERR_OK)
 		log_warn("event=sweep_failed error=\"%s\"", e.why);
 	if (dropped > 0)
 		log_info("event=sweep dropped=%llu", (unsigned long long)dropped);
@@ -129,6 +153,8 @@ static void *keeper_main(void *arg)
 		pthread_mutex_unlock(&k->lock);
 		ask_disk(s);
 		now = clock_now_s();
+		if (now % RETRY_S == 0)
+			finals_retry(s->finals);
 		interval = server_settings(s)->expiry_interval;
 		if (interval != 0 && now - swept_s >= (int64_t)interval) {
 			more = !sweep(s, now);

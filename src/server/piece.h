@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/digest.h"
 #include "storage/chunk.h"
 
 struct server;
@@ -17,7 +18,8 @@ struct piece {
 	uint64_t offset;  /* in the upload, of its first byte */
 	uint64_t charged; /* bytes of the common budget (server->upload_memory) */
 	/* for the session, under its lock: */
-	bool mark; /* everything up to its end is to be made durable */
+	bool mark; /* everything up to its end is to be made durable, with its midstate */
+	struct midstate midstate; /* at its end, once it is hashed; of a mark only */
 	bool hashed, staged, stored;
 	struct piece *next;
 };

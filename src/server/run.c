@@ -244,9 +244,9 @@ static void close_all(struct running *r)
 	http_free(s->http);
 	cache_free(s->cache);
 	media_table_free(s->media);
+	finals_free(s->finals);
 	claims_free(s->claims);
 	census_free(s->census);
-	finals_free(s->finals);
 	store_close(s->store);
 	for (size_t i = 0; i < r->listener_count; i++)
 		listen_close(&r->listeners[i]);
@@ -372,6 +372,7 @@ static void stop(struct running *r, const sigset_t *signals)
 	(void)sigaction(SIGTERM, &sa, NULL);
 	(void)sigaction(SIGINT, &sa, NULL);
 	(void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+	finals_stop(r->server.finals);
 	http_stop(r->server.http, (int64_t)r->settings->http_stop_grace * 1000, &hurry);
 }
 

@@ -70,9 +70,8 @@ struct session {
 	unsigned kept_count;
 	bool keep;
 
-	struct digester digester; /* of whose turn it is to hash; these two as well */
+	struct digester digester; /* of whose turn it is to hash; the next as well */
 	struct sums *sums;        /* NULL: none asked for */
-	struct midstate midstate; /* at the end of the last mark */
 	struct writer *writer;    /* of whose turn it is to store */
 	struct upload *done;
 };
@@ -305,7 +304,7 @@ static void hash_next(struct session *s, struct piece *p)
 		pthread_mutex_unlock(&s->lock);
 		hash(s, piece_bytes(p));
 		if (p->mark)
-			digest_save(&s->digester, &s->midstate);
+			digest_save(&s->digester, &p->midstate);
 		pthread_mutex_lock(&s->lock);
 	}
 	p->hashed = true;
@@ -327,7 +326,7 @@ static void stage_next(struct session *s, struct piece *p)
 		fail(s, rc, &e);
 }
 
-static void commit_mark(struct session *s)
+static void commit_mark(struct session *s, const struct piece *p)
 {
 	enum err_code rc;
 	struct err e = { 0 };
@@ -335,7 +334,7 @@ static void commit_mark(struct session *s)
 	if (given_up(s))
 		return;
 	pthread_mutex_unlock(&s->lock);
-	rc = commit_open(s, (struct bytes){ NULL, 0 }, &s->midstate, NULL, &e);
+	rc = commit_open(s, (struct bytes){ NULL, 0 }, &p->midstate, NULL, &e);
 	pthread_mutex_lock(&s->lock);
 	if (rc == ERR_OK)
 		s->durable = writer_durable(s->writer);
@@ -353,7 +352,7 @@ static bool store_next(struct session *s, struct piece *p)
 	if (p->mark && !p->hashed)
 		return false;
 	if (p->mark)
-		commit_mark(s);
+		commit_mark(s, p);
 	p->stored = true;
 	let_go_if_done(s, p);
 	return true;
@@ -587,12 +586,26 @@ static enum session_state give_up(struct session *s, enum err_code why)
 	return SESSION_FAILED;
 }
 
+static bool has_failed(struct session *s)
+{
+	bool failed;
+
+	pthread_mutex_lock(&s->lock);
+	failed = s->state == SESSION_FAILED;
+	pthread_mutex_unlock(&s->lock);
+	return failed;
+}
+
 enum session_state session_take(struct session *s, const uint8_t *data, size_t *n)
 {
 	enum session_state state;
 	struct chunk *c;
 	size_t k;
 
+	if (has_failed(s)) {
+		*n = 0;
+		return SESSION_FAILED;
+	}
 	if (*n > s->limit - s->received) {
 		*n = 0;
 		return give_up(s, ERR_TOOBIG);

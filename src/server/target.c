@@ -79,6 +79,12 @@ struct reply *target_problem(enum err_code rc)
 				 : problem_of(rc);
 }
 
+void target_let_go(struct target *t)
+{
+	claim_release(t->claim);
+	t->claim = NULL;
+}
+
 void target_fini(struct target *t)
 {
 	claim_release(t->claim);

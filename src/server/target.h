@@ -31,6 +31,9 @@ enum err_code target_check(struct target *t, struct request *req, enum token_typ
  * it is known what there is; HTTP_CUT without memory. */
 enum http_next target_find(struct target *t);
 
+/* Lets others have it, while what was found stays. */
+void target_let_go(struct target *t);
+
 /* The problem that a failed target is: 404, 410, or of the store. */
 struct reply *target_problem(enum err_code rc);
 

@@ -226,11 +226,15 @@ static enum http_next body(struct request *req, const uint8_t *data, size_t *n)
 		*n = 0;
 		return answer(x, inconsistent(x));
 	}
+	if (x->session == NULL) {
+		*n = 0; /* it is finished: more than there may be */
+		return refuse(x, inconsistent(x));
+	}
 	state = session_take(x->session, data, n);
 	if (state == SESSION_GOES_ON && tell_progress(x) == HTTP_CUT)
 		return HTTP_CUT;
 	if (state == SESSION_FAILED && session_error(x->session) == ERR_TOOBIG && x->length_given &&
-	    x->target.rec != NULL) {
+	    (x->target.rec != NULL || x->stored != NULL)) {
 		enum http_next next = condemn(x);
 
 		*n = next == HTTP_WAIT; /* one left: so this is asked again when it is done */
@@ -239,10 +243,11 @@ static enum http_next body(struct request *req, const uint8_t *data, size_t *n)
 	return session_next(x, state);
 }
 
-static enum http_next done(struct request *req)
+static struct reply *completed(struct rufh *x, const struct upload *u);
+
+static enum http_next finish(struct rufh *x)
 {
-	struct rufh *x = request_ctx(req);
-	struct reply *refusal = checks_read_trailer(&x->checks, req);
+	struct reply *refusal = checks_read_trailer(&x->checks, x->req);
 	const struct session_close c = {
 		.complete = x->complete,
 		.digest_expected = x->checks.whole_given,
@@ -251,12 +256,19 @@ static enum http_next done(struct request *req)
 		.sum_count = x->checks.count,
 	};
 
-	if (x->condemned)
-		return answer(x, inconsistent(x));
 	if (refusal == NULL)
 		return session_next(x, session_finish(x->session, &c));
 	session_refuse(x->session);
 	return refuse(x, refusal);
+}
+
+static enum http_next done(struct request *req)
+{
+	struct rufh *x = request_ctx(req);
+
+	if (x->condemned)
+		return answer(x, inconsistent(x));
+	return x->session != NULL ? finish(x) : answer(x, completed(x, x->target.rec));
 }
 
 /* ---- creation ---- */
@@ -264,8 +276,14 @@ static enum http_next done(struct request *req)
 /* The final answer, here and wherever it is asked for again. */
 static struct reply *completed(struct rufh *x, const struct upload *u)
 {
-	struct reply *r = answer_finished(request_server(x->req), u);
+	struct reply *r;
 
+	if (x->target.details.role == ROLE_PARTIAL) { /* not to be fetched on its own */
+		r = reply_new(204);
+		answer_add_state(r, u);
+	} else {
+		r = answer_finished(request_server(x->req), u);
+	}
 	add_complete(r, x, true);
 	add_offset(r, u->offset);
 	return r;
@@ -433,7 +451,7 @@ static struct reply *state_of(struct rufh *x)
 		add_offset(r, u->offset);
 	if (u->length != UPLOAD_LENGTH_UNKNOWN)
 		reply_headerf(r, "Upload-Length", "%" PRIu64, u->length);
-	else
+	else if (d->role != ROLE_FINAL)
 		reply_header(r, "Upload-Defer-Length", "1"); /* tus-js-client asks for it */
 	answer_add_sent(r, "Upload-Metadata", d->metadata);
 	add_limit(r, x, u);
@@ -507,7 +525,9 @@ static void drop_condemned(struct job *job)
 {
 	struct rufh *x = (struct rufh *)((char *)job - offsetof(struct rufh, job));
 
-	(void)manage_terminate(request_server(x->req), &x->target.id);
+	const struct upload *u = x->stored != NULL ? x->stored : x->target.rec;
+
+	(void)manage_terminate(request_server(x->req), &u->id);
 	request_wake(x->req);
 }
 
@@ -563,9 +583,14 @@ static enum http_next append_found(struct rufh *x)
 					       "A final upload gets its bytes from its parts."));
 	if (x->offset != u->offset)
 		return refuse(x, problem_offset(u->offset, x->offset));
-	if (u->finished)
-		return request_body_length(x->req) == 0 ? answer(x, completed(x, u))
-							: refuse(x, inconsistent(x));
+	if (u->finished && request_body_length(x->req) == 0)
+		return answer(x, completed(x, u));
+	if (u->finished && request_body_length(x->req) != HTTP_LENGTH_UNKNOWN)
+		return refuse(x, inconsistent(x));
+	if (u->finished) {
+		target_let_go(&x->target);
+		return HTTP_GO; /* the body may be empty too */
+	}
 	if (too_much(x))
 		return condemn(x);
 	refusal = settle_length(x);

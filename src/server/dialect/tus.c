@@ -135,7 +135,10 @@ static enum http_next body(struct request *req, const uint8_t *data, size_t *n)
 {
 	struct tus *t = request_ctx(req);
 
-	return session_next(t, session_take(t->session, data, n));
+	if (t->session != NULL)
+		return session_next(t, session_take(t->session, data, n));
+	*n = 0; /* it is finished: more than there may be */
+	return answer(t, problem_of(ERR_TOOBIG));
 }
 
 static enum http_next finish(struct tus *t)
@@ -300,7 +303,10 @@ static enum http_next begin_final(struct tus *t)
 	t->made = true;
 	t->job.run = make_final;
 	request_wait(t->req);
-	workers_submit(request_server(t->req)->writers, &t->job);
+	if (!finals_submit(request_server(t->req)->finals, &t->job)) {
+		t->rc = ERR_BUSY;
+		request_wake(t->req);
+	}
 	return HTTP_WAIT;
 }
 
@@ -499,9 +505,13 @@ static enum http_next patch_next(struct tus *t)
 		return answer(t, refusal);
 	if (!t->target.rec->finished)
 		return begin_patch(t);
-	/* the answer to the last PATCH was lost, and its client asks again */
-	return answer(t, request_body_length(t->req) == 0 ? patched(t, t->target.rec)
-							  : problem_of(ERR_TOOBIG));
+	/* the answer to the last PATCH was lost, and its client asks again: with an empty body */
+	if (request_body_length(t->req) == 0)
+		return answer(t, patched(t, t->target.rec));
+	if (request_body_length(t->req) != HTTP_LENGTH_UNKNOWN)
+		return answer(t, problem_of(ERR_TOOBIG));
+	target_let_go(&t->target);
+	return HTTP_GO;
 }
 
 static enum http_next patch_head(struct request *req)
@@ -527,7 +537,9 @@ static enum http_next patch_head(struct request *req)
 
 static enum http_next patch_done(struct request *req)
 {
-	return finish(request_ctx(req));
+	struct tus *t = request_ctx(req);
+
+	return t->session != NULL ? finish(t) : answer(t, patched(t, t->target.rec));
 }
 
 static enum http_next session_next(struct tus *t, enum session_state state)
