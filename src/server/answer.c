@@ -1,5 +1,6 @@
 #include "server/answer.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,6 +87,12 @@ void answer_add_tokens(struct reply *r, const struct server *server, const struc
 		return;
 	reply_header(r, "Media-Token", t.fetch);
 	reply_header(r, "Media-Manage-Token", t.manage);
+}
+
+void answer_add_offset(struct reply *r, uint64_t offset)
+{
+	if (r != NULL)
+		reply_headerf(r, "Upload-Offset", "%" PRIu64, offset);
 }
 
 void answer_add_state(struct reply *r, const struct upload *u)

@@ -15,7 +15,7 @@ struct server;
 void answer_location(char out[static ANSWER_LOCATION_SIZE], const struct server *server,
 		     const struct upload *u);
 
-/* Adds Location. NULL is fine, for this and the next two. */
+/* Adds Location. NULL is fine, for this and all the next. */
 void answer_add_location(struct reply *r, const struct server *server, const struct upload *u);
 
 struct answer_tokens {
@@ -26,6 +26,8 @@ void answer_mint(struct answer_tokens *out, const struct server *server, const s
 
 /* Adds Media-Token and Media-Manage-Token. */
 void answer_add_tokens(struct reply *r, const struct server *server, const struct upload *u);
+
+void answer_add_offset(struct reply *r, uint64_t offset);
 
 /* Adds Upload-Expires, Cache-Control: no-store and, of a finished one, Repr-Digest. */
 void answer_add_state(struct reply *r, const struct upload *u);

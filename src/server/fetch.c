@@ -42,7 +42,7 @@ struct fetch {
 
 static struct fetch *fetch_of_job(struct job *job)
 {
-	return (struct fetch *)((char *)job - offsetof(struct fetch, job));
+	return JOB_OWNER(job, struct fetch, job);
 }
 
 static void hand_to_reader(struct fetch *f, void (*run)(struct job *))

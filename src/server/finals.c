@@ -347,7 +347,7 @@ static bool try_one(struct finals *f, const struct upload_id *id, bool *failed)
 
 static void try_waiting(struct job *job)
 {
-	struct waiting *w = (struct waiting *)((char *)job - offsetof(struct waiting, job));
+	struct waiting *w = JOB_OWNER(job, struct waiting, job);
 	struct finals *f = w->finals;
 	bool failed, over = try_one(f, &w->id, &failed), again;
 

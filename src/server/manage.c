@@ -39,7 +39,7 @@ enum err_code manage_terminate(struct server *s, const struct upload_id *id)
 
 static void drop(struct job *job)
 {
-	struct removal *x = (struct removal *)((char *)job - offsetof(struct removal, job));
+	struct removal *x = JOB_OWNER(job, struct removal, job);
 
 	x->rc = manage_terminate(request_server(x->target.req), &x->target.id);
 	request_wake(x->target.req);

@@ -412,7 +412,7 @@ static void take_turn(struct session *s, struct turn *t, void (*run)(struct job 
 
 static struct session *session_of(struct job *job)
 {
-	return ((struct turn *)((char *)job - offsetof(struct turn, job)))->session;
+	return JOB_OWNER(job, struct turn, job)->session;
 }
 
 /* Whoever ends the last turn with nothing left sees to what comes then; that is the storing side's

@@ -41,7 +41,7 @@ static enum err_code meaning_of(const struct target *t, enum err_code rc)
 
 static void look_up(struct job *job)
 {
-	struct target *t = (struct target *)((char *)job - offsetof(struct target, job));
+	struct target *t = JOB_OWNER(job, struct target, job);
 	struct err e = { 0 };
 	enum err_code rc = store_lookup(request_server(t->req)->store, &t->id, &t->rec, &e);
 

@@ -15,6 +15,9 @@ struct job {
 	struct job *next;
 };
 
+/* What a job is a part of. */
+#define JOB_OWNER(job, type, member) ((type *)(void *)((char *)(job)-offsetof(type, member)))
+
 /* name is shown by ps and perf, at most 15 characters. ERR_NOMEM. */
 enum err_code workers_new(struct workers **out, size_t count, const char *name, struct err *e);
 

@@ -7,15 +7,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/answer.h"
-#include "server/dialect/checks.h"
-#include "server/dialect/creation.h"
 #include "server/dialect/fields.h"
+#include "server/dialect/work.h"
 #include "server/fetch.h"
 #include "server/manage.h"
 #include "server/problem.h"
 #include "server/server.h"
-#include "server/session.h"
-#include "server/target.h"
 
 #define BODY_TYPE "application/partial-upload"
 #define INCONSISTENT_LENGTH \
@@ -31,26 +28,17 @@
 #define PROGRESS_MAX 3
 
 struct rufh {
-	struct request *req;
+	struct work w;
 	uint64_t version; /* 0: none that is known */
 	bool complete_given, complete;
 	bool length_given;
 	uint64_t length; /* as far as this request tells, or UPLOAD_LENGTH_UNKNOWN */
 	uint64_t offset;
-
-	struct creation creation; /* of a new one */
-	struct upload *stored;    /* its record, if it had to be there before its bytes */
-	bool storing;
-	enum err_code rc;
-	struct job job;
-
-	struct target target; /* of one that is there */
-	bool condemned;       /* it has become invalid, and a worker has dropped it */
-
-	struct checks checks;
-	struct session *session;
+	bool condemned; /* the upload has become invalid, and a worker has dropped it */
 	unsigned progress_told;
 	uint64_t told; /* the last offset in an interim answer */
+	enum err_code rc;
+	struct job job;
 };
 
 /* ---- what all requests have ---- */
@@ -61,7 +49,7 @@ static struct rufh *rufh_new(struct request *req)
 
 	if (x == NULL)
 		return NULL;
-	x->req = req;
+	x->w.req = req;
 	if (!field_sf_unsigned(req, "Upload-Draft-Interop-Version", &x->version) ||
 	    x->version < OLDEST || x->version > NEWEST)
 		x->version = 0;
@@ -69,30 +57,11 @@ static struct rufh *rufh_new(struct request *req)
 	return x;
 }
 
-/* The upload is let go before the answer is sent: the client may take its time with that. */
-static void let_go(struct rufh *x)
-{
-	const bool made =
-		x->stored != NULL || (x->session != NULL && session_upload(x->session) != NULL);
-
-	creation_fini(&x->creation, x->req, made);
-	session_end(x->session);
-	x->session = NULL;
-	target_fini(&x->target);
-}
-
-static enum http_next answer(struct rufh *x, struct reply *r)
-{
-	let_go(x);
-	return request_reply(x->req, r);
-}
-
 static void gone(struct request *req)
 {
 	struct rufh *x = request_ctx(req);
 
-	let_go(x);
-	upload_free(x->stored);
+	work_fini(&x->w);
 	free(x);
 }
 
@@ -100,9 +69,9 @@ static void read_complete(struct rufh *x)
 {
 	bool incomplete;
 
-	if (field_sf_boolean(x->req, "Upload-Complete", &x->complete)) {
+	if (field_sf_boolean(x->w.req, "Upload-Complete", &x->complete)) {
 		x->complete_given = true;
-	} else if (field_sf_boolean(x->req, "Upload-Incomplete", &incomplete)) {
+	} else if (field_sf_boolean(x->w.req, "Upload-Incomplete", &incomplete)) {
 		x->complete_given = true;
 		x->complete = !incomplete;
 	}
@@ -118,17 +87,11 @@ static void add_complete(struct reply *r, const struct rufh *x, bool complete)
 		reply_header(r, "Upload-Complete", complete ? "?1" : "?0");
 }
 
-static void add_offset(struct reply *r, uint64_t offset)
-{
-	if (r != NULL)
-		reply_headerf(r, "Upload-Offset", "%" PRIu64, offset);
-}
-
 #define LIMIT_SIZE 96
 
 static void write_limit(const struct rufh *x, const struct upload *u, char out[static LIMIT_SIZE])
 {
-	const struct settings *set = server_settings(request_server(x->req));
+	const struct settings *set = server_settings(request_server(x->w.req));
 	const int64_t left = u->expires_s - clock_now_s();
 
 	(void)snprintf(out, LIMIT_SIZE, "max-size=%" PRIu64 ", min-size=0, %s=%" PRId64,
@@ -157,7 +120,7 @@ static struct reply *inconsistent(struct rufh *x)
 /* More than was announced is not more than the server takes. */
 static struct reply *problem_here(struct rufh *x, enum err_code rc)
 {
-	const uint64_t max = server_settings(request_server(x->req))->upload_max;
+	const uint64_t max = server_settings(request_server(x->w.req))->upload_max;
 	struct reply *r;
 
 	if (rc == ERR_TOOBIG && x->length_given && x->length <= max)
@@ -172,16 +135,16 @@ static struct reply *problem_here(struct rufh *x, enum err_code rc)
 static enum http_next refuse(struct rufh *x, struct reply *r)
 {
 	add_complete(r, x, false);
-	return answer(x, r);
+	return work_answer(&x->w, r);
 }
 
 /* Upload-Length, and what Content-Length tells of a last request: `offset` is where it begins. */
 static struct reply *read_length(struct rufh *x, uint64_t offset)
 {
-	const uint64_t announced = request_body_length(x->req);
+	const uint64_t announced = request_body_length(x->w.req);
 
 	x->length = UPLOAD_LENGTH_UNKNOWN;
-	x->length_given = field_sf_unsigned(x->req, "Upload-Length", &x->length);
+	x->length_given = field_sf_unsigned(x->w.req, "Upload-Length", &x->length);
 	if (!x->complete || announced == HTTP_LENGTH_UNKNOWN)
 		return NULL;
 	if (x->length_given && x->length != offset + announced)
@@ -203,7 +166,7 @@ static enum http_next tell_progress(struct rufh *x)
 
 	if (x->version < PROGRESS || x->progress_told == PROGRESS_MAX)
 		return HTTP_GO;
-	durable = session_durable(x->session);
+	durable = session_durable(x->w.session);
 	if (durable <= x->told)
 		return HTTP_GO;
 	x->told = durable;
@@ -212,7 +175,7 @@ static enum http_next tell_progress(struct rufh *x)
 		       "Upload-Draft-Interop-Version: %" PRIu64 "\r\nUpload-Offset: %" PRIu64
 		       "\r\n",
 		       x->version, durable);
-	return request_interim(x->req, fields);
+	return request_interim(x->w.req, fields);
 }
 
 static enum http_next condemn(struct rufh *x);
@@ -224,17 +187,17 @@ static enum http_next body(struct request *req, const uint8_t *data, size_t *n)
 
 	if (x->condemned) {
 		*n = 0;
-		return answer(x, inconsistent(x));
+		return work_answer(&x->w, inconsistent(x));
 	}
-	if (x->session == NULL) {
+	if (x->w.session == NULL) {
 		*n = 0; /* it is finished: more than there may be */
 		return refuse(x, inconsistent(x));
 	}
-	state = session_take(x->session, data, n);
+	state = session_take(x->w.session, data, n);
 	if (state == SESSION_GOES_ON && tell_progress(x) == HTTP_CUT)
 		return HTTP_CUT;
-	if (state == SESSION_FAILED && session_error(x->session) == ERR_TOOBIG && x->length_given &&
-	    (x->target.rec != NULL || x->stored != NULL)) {
+	if (state == SESSION_FAILED && session_error(x->w.session) == ERR_TOOBIG &&
+	    x->length_given && (x->w.target.rec != NULL || x->w.made != NULL)) {
 		enum http_next next = condemn(x);
 
 		*n = next == HTTP_WAIT; /* one left: so this is asked again when it is done */
@@ -247,19 +210,10 @@ static struct reply *completed(struct rufh *x, const struct upload *u);
 
 static enum http_next finish(struct rufh *x)
 {
-	struct reply *refusal = checks_read_trailer(&x->checks, x->req);
-	const struct session_close c = {
-		.complete = x->complete,
-		.digest_expected = x->checks.whole_given,
-		.expected = x->checks.whole,
-		.sums = x->checks.sums,
-		.sum_count = x->checks.count,
-	};
+	struct reply *refusal;
+	enum session_state state = work_finish(&x->w, x->complete, &refusal);
 
-	if (refusal == NULL)
-		return session_next(x, session_finish(x->session, &c));
-	session_refuse(x->session);
-	return refuse(x, refusal);
+	return refusal != NULL ? refuse(x, refusal) : session_next(x, state);
 }
 
 static enum http_next done(struct request *req)
@@ -267,8 +221,8 @@ static enum http_next done(struct request *req)
 	struct rufh *x = request_ctx(req);
 
 	if (x->condemned)
-		return answer(x, inconsistent(x));
-	return x->session != NULL ? finish(x) : answer(x, completed(x, x->target.rec));
+		return work_answer(&x->w, inconsistent(x));
+	return x->w.session != NULL ? finish(x) : work_answer(&x->w, completed(x, x->w.target.rec));
 }
 
 /* ---- creation ---- */
@@ -278,25 +232,25 @@ static struct reply *completed(struct rufh *x, const struct upload *u)
 {
 	struct reply *r;
 
-	if (x->target.details.role == ROLE_PARTIAL) { /* not to be fetched on its own */
+	if (x->w.target.details.role == ROLE_PARTIAL) { /* not to be fetched on its own */
 		r = reply_new(204);
 		answer_add_state(r, u);
 	} else {
-		r = answer_finished(request_server(x->req), u);
+		r = answer_finished(request_server(x->w.req), u);
 	}
 	add_complete(r, x, true);
-	add_offset(r, u->offset);
+	answer_add_offset(r, u->offset);
 	return r;
 }
 
 static struct reply *created(struct rufh *x, const struct upload *u)
 {
-	const struct server *s = request_server(x->req);
+	const struct server *s = request_server(x->w.req);
 	struct reply *r = reply_new(201);
 
 	answer_add_location(r, s, u);
 	add_complete(r, x, false);
-	add_offset(r, u->offset);
+	answer_add_offset(r, u->offset);
 	add_limit(r, x, u);
 	answer_add_tokens(r, s, u);
 	answer_add_state(r, u);
@@ -310,110 +264,109 @@ static struct reply *read_creation(struct rufh *x)
 	read_complete(x);
 	if (!x->complete_given)
 		return problem_reply(400, NULL, "Upload-Complete is neither ?1 nor ?0.");
-	if (field_there(x->req, "Upload-Concat"))
+	if (field_there(x->w.req, "Upload-Concat"))
 		return problem_reply(400, NULL, "Upload-Concat belongs to tus 1.0.0.");
 	refusal = read_length(x, 0);
 	if (refusal == NULL && x->length_given &&
-	    x->length > server_settings(request_server(x->req))->upload_max)
+	    x->length > server_settings(request_server(x->w.req))->upload_max)
 		refusal = problem_here(x, ERR_TOOBIG);
 	if (refusal == NULL)
-		refusal = checks_read(&x->checks, x->req);
+		refusal = checks_read(&x->w.checks, x->w.req);
 	if (refusal == NULL)
-		refusal = creation_read(&x->creation, x->req);
+		refusal = creation_read(&x->w.creation, x->w.req);
 	if (refusal == NULL)
-		refusal = creation_make(&x->creation, x->req, x->length);
+		refusal = creation_make(&x->w.creation, x->w.req, x->length);
 	return refusal;
 }
 
 /* The interim answer is a promise: the upload has to be there first. */
 static void store_creation(struct job *job)
 {
-	struct rufh *x = (struct rufh *)((char *)job - offsetof(struct rufh, job));
+	struct rufh *x = JOB_OWNER(job, struct rufh, job);
 	struct digester none;
 	struct midstate m;
 	const struct commit c = { .midstate = &m,
-				  .length = x->creation.rec.length,
-				  .expires_s = x->creation.rec.expires_s };
+				  .length = x->w.creation.rec.length,
+				  .expires_s = x->w.creation.rec.expires_s };
 	struct writer *w = NULL;
 	struct err e = { 0 };
 
 	digest_init(&none);
 	digest_save(&none, &m);
-	x->rc = store_create(request_server(x->req)->store, &x->creation.rec, 0, &w, &e);
+	x->rc = store_create(request_server(x->w.req)->store, &x->w.creation.rec, 0, &w, &e);
 	if (x->rc == ERR_OK)
-		x->rc = writer_commit(w, &c, &x->stored, &e);
+		x->rc = writer_commit(w, &c, &x->w.made, &e);
 	writer_close(w);
 	if (x->rc != ERR_OK)
 		log_warn("event=upload_failed call=create error=\"%s\"", e.why);
-	request_wake(x->req);
+	request_wake(x->w.req);
 }
 
 static enum http_next begin_storing(struct rufh *x)
 {
-	x->storing = true;
 	x->job.run = store_creation;
-	request_wait(x->req);
-	workers_submit(request_server(x->req)->writers, &x->job);
+	request_wait(x->w.req);
+	workers_submit(request_server(x->w.req)->writers, &x->job);
 	return HTTP_WAIT;
 }
 
 static enum http_next begin_session(struct rufh *x, const struct upload *rec, bool fresh)
 {
 	const struct details *d =
-		fresh || x->stored != NULL ? &x->creation.details : &x->target.details;
+		fresh || x->w.made != NULL ? &x->w.creation.details : &x->w.target.details;
 	const struct session_plan plan = {
 		.rec = rec,
 		.fresh = fresh,
-		.all_or_none = checks_any(&x->checks),
+		.all_or_none = checks_any(&x->w.checks),
 		/* tus-js-client sends nothing more for an empty file */
 		.ends_at_length = x->length == 0,
 		.digest_expected = d->digest_given,
 		.expected = d->digest,
 		.length = x->length,
 		.ttl_s = d->ttl_s,
-		.announced = request_body_length(x->req),
-		.sums = checks_sums(&x->checks),
-		.claim = x->target.claim,
+		.announced = request_body_length(x->w.req),
+		.sums = checks_sums(&x->w.checks),
+		.claim = x->w.target.claim,
 	};
 	struct err e = { 0 };
-	enum err_code rc = session_begin(&x->session, x->req, &plan, &e);
+	enum err_code rc = session_begin(&x->w.session, x->w.req, &plan, &e);
 
 	if (rc != ERR_OK)
 		return rc == ERR_OFFSET ? HTTP_CUT : refuse(x, problem_here(x, rc));
-	x->target.claim = NULL; /* the session's */
+	x->w.target.claim = NULL; /* the session's */
 	x->told = rec->offset;
 	return HTTP_GO;
 }
 
 static enum http_next tell_location(struct rufh *x)
 {
-	const struct server *s = request_server(x->req);
+	const struct server *s = request_server(x->w.req);
 	char location[ANSWER_LOCATION_SIZE], limit[LIMIT_SIZE], fields[640];
 	struct answer_tokens tokens;
 
-	answer_location(location, s, x->stored);
-	answer_mint(&tokens, s, x->stored);
-	write_limit(x, x->stored, limit);
+	answer_location(location, s, x->w.made);
+	answer_mint(&tokens, s, x->w.made);
+	write_limit(x, x->w.made, limit);
 	(void)snprintf(fields, sizeof(fields),
 		       "Upload-Draft-Interop-Version: %" PRIu64
 		       "\r\nLocation: %s\r\nUpload-Limit: %s\r\nMedia-Token: %s"
 		       "\r\nMedia-Manage-Token: %s\r\n",
 		       x->version, location, limit, tokens.fetch, tokens.manage);
-	return request_interim(x->req, fields);
+	return request_interim(x->w.req, fields);
 }
 
 static enum http_next stored(struct rufh *x)
 {
-	struct server *s = request_server(x->req);
+	struct server *s = request_server(x->w.req);
 
 	if (x->rc != ERR_OK)
 		return refuse(x, problem_of(x->rc));
 	/* nobody else knows of it yet, so it is had at once */
-	if (!claim_take(s->claims, &x->stored->id, x->req, &x->target.claim))
+	if (!claim_take(s->claims, &x->w.made->id, x->w.req, &x->w.target.claim))
 		return HTTP_WAIT;
-	if (x->target.claim == NULL || tell_location(x) == HTTP_CUT)
+	if (x->w.target.claim == NULL || tell_location(x) == HTTP_CUT)
 		return HTTP_CUT;
-	return begin_session(x, x->stored, false);
+	return begin_session(x, x->w.made, false);
 }
 
 static enum http_next create_head(struct request *req)
@@ -428,27 +381,27 @@ static enum http_next create_head(struct request *req)
 		return HTTP_CUT;
 	refusal = read_creation(x);
 	/* the whole's digest is the creation's */
-	x->checks.whole_given = false;
+	x->w.checks.whole_given = false;
 	if (refusal != NULL)
 		return refuse(x, refusal);
 	if (x->version != 0 && request_body_length(req) != 0)
 		return begin_storing(x);
-	return begin_session(x, &x->creation.rec, true);
+	return begin_session(x, &x->w.creation.rec, true);
 }
 
 /* ---- offset retrieval ---- */
 
 static struct reply *state_of(struct rufh *x)
 {
-	const struct upload *u = x->target.rec;
-	const struct details *d = &x->target.details;
+	const struct upload *u = x->w.target.rec;
+	const struct details *d = &x->w.target.details;
 	struct reply *r = reply_new(204);
 
 	if (r == NULL)
 		return NULL;
 	add_complete(r, x, u->finished);
 	if (u->finished || d->role != ROLE_FINAL)
-		add_offset(r, u->offset);
+		answer_add_offset(r, u->offset);
 	if (u->length != UPLOAD_LENGTH_UNKNOWN)
 		reply_headerf(r, "Upload-Length", "%" PRIu64, u->length);
 	else if (d->role != ROLE_FINAL)
@@ -456,33 +409,33 @@ static struct reply *state_of(struct rufh *x)
 	answer_add_sent(r, "Upload-Metadata", d->metadata);
 	add_limit(r, x, u);
 	if (d->role != ROLE_PARTIAL)
-		answer_add_tokens(r, request_server(x->req), u);
+		answer_add_tokens(r, request_server(x->w.req), u);
 	answer_add_state(r, u);
 	return r;
 }
 
 static enum http_next look_next(struct rufh *x)
 {
-	struct request *req = x->req;
-	enum http_next next = target_find(&x->target);
+	struct request *req = x->w.req;
+	enum http_next next = target_find(&x->w.target);
 
 	if (next != HTTP_GO)
 		return next;
-	if (x->target.rc != ERR_OK)
-		return answer(x, target_problem(x->target.rc));
-	if (x->target.rec->finished && request_method(req) == HTTP_GET) {
+	if (x->w.target.rc != ERR_OK)
+		return work_answer(&x->w, target_problem(x->w.target.rc));
+	if (x->w.target.rec->finished && request_method(req) == HTTP_GET) {
 		gone(req);
 		return request_become(req, &fetch_upload_handler);
 	}
-	return answer(x, state_of(x));
+	return work_answer(&x->w, state_of(x));
 }
 
 /* Until interop version 6, looking and cancelling take no field of the protocol. */
 static bool has_stray_fields(const struct rufh *x)
 {
 	return x->version != 0 && x->version <= MEDIA_TYPE &&
-	       (field_there(x->req, "Upload-Offset") ||
-		field_there(x->req,
+	       (field_there(x->w.req, "Upload-Offset") ||
+		field_there(x->w.req,
 			    x->version == OLDEST ? "Upload-Incomplete" : "Upload-Complete"));
 }
 
@@ -497,11 +450,11 @@ static enum http_next look_head(struct request *req)
 	if (x == NULL)
 		return HTTP_CUT;
 	if (has_stray_fields(x))
-		return answer(x, problem_reply(400, NULL,
-					       "This request takes no Upload-Offset "
-					       "and no Upload-Complete."));
-	rc = target_check(&x->target, req, TOKEN_UPLOAD);
-	return rc == ERR_OK ? look_next(x) : answer(x, target_problem(rc));
+		return work_answer(&x->w, problem_reply(400, NULL,
+							"This request takes no Upload-Offset "
+							"and no Upload-Complete."));
+	rc = target_check(&x->w.target, req, TOKEN_UPLOAD);
+	return rc == ERR_OK ? look_next(x) : work_answer(&x->w, target_problem(rc));
 }
 
 /* ---- appending ---- */
@@ -509,43 +462,43 @@ static enum http_next look_head(struct request *req)
 static struct reply *read_append(struct rufh *x)
 {
 	read_complete(x);
-	if ((x->version == 0 || x->version >= MEDIA_TYPE) && !field_has_type(x->req, BODY_TYPE))
+	if ((x->version == 0 || x->version >= MEDIA_TYPE) && !field_has_type(x->w.req, BODY_TYPE))
 		return problem_reply(415, NULL, "PATCH has the content type " BODY_TYPE ".");
 	if (!x->complete_given && (x->version == 0 || x->version >= STRICT))
 		return problem_reply(400, NULL, "Upload-Complete is neither ?1 nor ?0.");
 	if (!x->complete_given)
 		x->complete = x->version == OLDEST;
-	if (!field_sf_unsigned(x->req, "Upload-Offset", &x->offset))
+	if (!field_sf_unsigned(x->w.req, "Upload-Offset", &x->offset))
 		return problem_reply(400, NULL, "Upload-Offset is not a number.");
-	return checks_read(&x->checks, x->req);
+	return checks_read(&x->w.checks, x->w.req);
 }
 
 /* More than there may be: the resource is invalid from now on, says the draft, since -08. */
 static void drop_condemned(struct job *job)
 {
-	struct rufh *x = (struct rufh *)((char *)job - offsetof(struct rufh, job));
+	struct rufh *x = JOB_OWNER(job, struct rufh, job);
 
-	const struct upload *u = x->stored != NULL ? x->stored : x->target.rec;
+	const struct upload *u = x->w.made != NULL ? x->w.made : x->w.target.rec;
 
-	(void)manage_terminate(request_server(x->req), &u->id);
-	request_wake(x->req);
+	(void)manage_terminate(request_server(x->w.req), &u->id);
+	request_wake(x->w.req);
 }
 
 static enum http_next condemn(struct rufh *x)
 {
 	x->condemned = true;
 	if (x->version != 0 && x->version <= MEDIA_TYPE)
-		return answer(x, inconsistent(x));
+		return work_answer(&x->w, inconsistent(x));
 	x->job.run = drop_condemned;
-	request_wait(x->req);
-	workers_submit(request_server(x->req)->writers, &x->job);
+	request_wait(x->w.req);
+	workers_submit(request_server(x->w.req)->writers, &x->job);
 	return HTTP_WAIT;
 }
 
 static bool too_much(const struct rufh *x)
 {
-	const struct upload *u = x->target.rec;
-	const uint64_t announced = request_body_length(x->req);
+	const struct upload *u = x->w.target.rec;
+	const uint64_t announced = request_body_length(x->w.req);
 
 	return u->length != UPLOAD_LENGTH_UNKNOWN && announced != HTTP_LENGTH_UNKNOWN &&
 	       announced > u->length - u->offset;
@@ -554,7 +507,7 @@ static bool too_much(const struct rufh *x)
 /* What this request tells of the length, and what was told before, have to agree. */
 static struct reply *settle_length(struct rufh *x)
 {
-	const struct upload *u = x->target.rec;
+	const struct upload *u = x->w.target.rec;
 	struct reply *refusal = read_length(x, u->offset);
 
 	if (refusal != NULL)
@@ -567,34 +520,34 @@ static struct reply *settle_length(struct rufh *x)
 	if (x->length_given && x->length < u->offset)
 		return inconsistent(x);
 	/* the last request of some clients says so by Upload-Length alone */
-	if (!x->complete_given && field_there(x->req, "Upload-Length") &&
-	    request_body_length(x->req) == x->length - u->offset)
+	if (!x->complete_given && field_there(x->w.req, "Upload-Length") &&
+	    request_body_length(x->w.req) == x->length - u->offset)
 		x->complete = true;
 	return NULL;
 }
 
 static enum http_next append_found(struct rufh *x)
 {
-	const struct upload *u = x->target.rec;
+	const struct upload *u = x->w.target.rec;
 	struct reply *refusal;
 
-	if (x->target.details.role == ROLE_FINAL && !u->finished)
+	if (x->w.target.details.role == ROLE_FINAL && !u->finished)
 		return refuse(x, problem_reply(403, NULL,
 					       "A final upload gets its bytes from its parts."));
 	if (x->offset != u->offset)
 		return refuse(x, problem_offset(u->offset, x->offset));
-	if (u->finished && request_body_length(x->req) == 0)
-		return answer(x, completed(x, u));
-	if (u->finished && request_body_length(x->req) != HTTP_LENGTH_UNKNOWN)
+	if (u->finished && request_body_length(x->w.req) == 0)
+		return work_answer(&x->w, completed(x, u));
+	if (u->finished && request_body_length(x->w.req) != HTTP_LENGTH_UNKNOWN)
 		return refuse(x, inconsistent(x));
 	if (u->finished) {
-		target_let_go(&x->target);
+		target_let_go(&x->w.target);
 		return HTTP_GO; /* the body may be empty too */
 	}
 	if (too_much(x))
 		return condemn(x);
 	refusal = settle_length(x);
-	return refusal != NULL ? answer(x, refusal) : begin_session(x, u, false);
+	return refusal != NULL ? work_answer(&x->w, refusal) : begin_session(x, u, false);
 }
 
 static enum http_next append_next(struct rufh *x)
@@ -602,11 +555,12 @@ static enum http_next append_next(struct rufh *x)
 	enum http_next next;
 
 	if (x->condemned)
-		return answer(x, inconsistent(x));
-	next = target_find(&x->target);
+		return work_answer(&x->w, inconsistent(x));
+	next = target_find(&x->w.target);
 	if (next != HTTP_GO)
 		return next;
-	return x->target.rc == ERR_OK ? append_found(x) : refuse(x, target_problem(x->target.rc));
+	return x->w.target.rc == ERR_OK ? append_found(x)
+					: refuse(x, target_problem(x->w.target.rc));
 }
 
 static enum http_next append_head(struct request *req)
@@ -623,7 +577,7 @@ static enum http_next append_head(struct request *req)
 	refusal = read_append(x);
 	if (refusal != NULL)
 		return refuse(x, refusal);
-	rc = target_check(&x->target, req, TOKEN_UPLOAD);
+	rc = target_check(&x->w.target, req, TOKEN_UPLOAD);
 	return rc == ERR_OK ? append_next(x) : refuse(x, target_problem(rc));
 }
 
@@ -632,7 +586,7 @@ static struct reply *appended(struct rufh *x, const struct upload *u)
 	struct reply *r = reply_new(x->version != 0 && x->version <= MEDIA_TYPE ? 201 : 204);
 
 	add_complete(r, x, false);
-	add_offset(r, u->offset);
+	answer_add_offset(r, u->offset);
 	add_limit(r, x, u);
 	answer_add_state(r, u);
 	return r;
@@ -646,12 +600,12 @@ static enum http_next session_next(struct rufh *x, enum session_state state)
 	case SESSION_WAITS:
 		return HTTP_WAIT;
 	case SESSION_FAILED:
-		return refuse(x, problem_here(x, session_error(x->session)));
+		return refuse(x, problem_here(x, session_error(x->w.session)));
 	case SESSION_DONE:
-		u = session_upload(x->session);
+		u = session_upload(x->w.session);
 		if (u->finished && x->complete)
-			return answer(x, completed(x, u));
-		return answer(x, x->target.rec == NULL ? created(x, u) : appended(x, u));
+			return work_answer(&x->w, completed(x, u));
+		return work_answer(&x->w, x->w.target.rec == NULL ? created(x, u) : appended(x, u));
 	case SESSION_GOES_ON:
 		break;
 	}
@@ -662,7 +616,7 @@ static enum http_next session_next(struct rufh *x, enum session_state state)
 
 static enum http_next cancel_head(struct request *req)
 {
-	struct rufh x = { .req = req };
+	struct rufh x = { .w = { .req = req } };
 
 	if (request_ctx(req) == NULL) {
 		if (!field_sf_unsigned(req, "Upload-Draft-Interop-Version", &x.version))

@@ -7,38 +7,28 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/answer.h"
-#include "server/dialect/checks.h"
-#include "server/dialect/creation.h"
 #include "server/dialect/fields.h"
+#include "server/dialect/work.h"
 #include "server/fetch.h"
 #include "server/finals.h"
 #include "server/manage.h"
 #include "server/own_fields.h"
 #include "server/problem.h"
 #include "server/server.h"
-#include "server/session.h"
-#include "server/target.h"
 #include "wire/concat.h"
 
 #define BODY_TYPE "application/offset+octet-stream"
 
 /* A request of this dialect, whichever. */
 struct tus {
-	struct request *req;
-	struct creation creation; /* POST */
-	struct upload_id *parts;
-	struct upload *final; /* as it was made, or NULL */
-	bool made;            /* a worker has been told to */
+	struct work w;
+	struct upload_id *parts; /* of a final that is created */
+	bool made;               /* a worker has been told to make it */
 	enum err_code rc;
 	struct job job;
-
-	struct target target; /* of all others */
 	uint64_t offset;
 	bool length_given;
 	uint64_t length;
-
-	struct checks checks;
-	struct session *session;
 };
 
 /* ---- what all requests have ---- */
@@ -68,57 +58,33 @@ static struct tus *tus_new(struct request *req)
 
 	if (t == NULL)
 		return NULL;
-	t->req = req;
+	t->w.req = req;
 	request_set_ctx(req, t);
 	return t;
-}
-
-/* The upload is let go before the answer is sent: the client may take its time with that. */
-static void let_go(struct tus *t)
-{
-	const struct upload *made = t->session == NULL ? t->final : session_upload(t->session);
-
-	creation_fini(&t->creation, t->req, made != NULL);
-	session_end(t->session);
-	t->session = NULL;
-	target_fini(&t->target);
-}
-
-static enum http_next answer(struct tus *t, struct reply *r)
-{
-	let_go(t);
-	return request_reply(t->req, r);
 }
 
 static void gone(struct request *req)
 {
 	struct tus *t = request_ctx(req);
 
-	let_go(t);
-	upload_free(t->final);
+	work_fini(&t->w);
 	free(t->parts);
 	free(t);
-}
-
-static void add_offset(struct reply *r, const struct upload *u)
-{
-	if (r != NULL)
-		reply_headerf(r, "Upload-Offset", "%" PRIu64, u->offset);
 }
 
 /* A part is not to be fetched on its own. */
 static void add_tokens(struct reply *r, struct tus *t, const struct upload *u, enum role role)
 {
 	if (role != ROLE_PARTIAL)
-		answer_add_tokens(r, request_server(t->req), u);
+		answer_add_tokens(r, request_server(t->w.req), u);
 }
 
 static struct reply *read_length(struct tus *t)
 {
 	bool too_large = false;
-	enum field f = field_number(t->req, "Upload-Length",
-				    server_settings(request_server(t->req))->upload_max, &t->length,
-				    &too_large);
+	enum field f = field_number(t->w.req, "Upload-Length",
+				    server_settings(request_server(t->w.req))->upload_max,
+				    &t->length, &too_large);
 
 	if (f == FIELD_BAD)
 		return too_large ? problem_of(ERR_TOOBIG)
@@ -135,38 +101,30 @@ static enum http_next body(struct request *req, const uint8_t *data, size_t *n)
 {
 	struct tus *t = request_ctx(req);
 
-	if (t->session != NULL)
-		return session_next(t, session_take(t->session, data, n));
+	if (t->w.session != NULL)
+		return session_next(t, session_take(t->w.session, data, n));
 	*n = 0; /* it is finished: more than there may be */
-	return answer(t, problem_of(ERR_TOOBIG));
+	return work_answer(&t->w, problem_of(ERR_TOOBIG));
 }
 
 static enum http_next finish(struct tus *t)
 {
-	struct reply *refusal = checks_read_trailer(&t->checks, t->req);
-	const struct session_close c = {
-		.digest_expected = t->checks.whole_given,
-		.expected = t->checks.whole,
-		.sums = t->checks.sums,
-		.sum_count = t->checks.count,
-	};
+	struct reply *refusal;
+	enum session_state state = work_finish(&t->w, false, &refusal);
 
-	if (refusal == NULL)
-		return session_next(t, session_finish(t->session, &c));
-	session_refuse(t->session);
-	return answer(t, refusal);
+	return refusal != NULL ? work_answer(&t->w, refusal) : session_next(t, state);
 }
 
 /* ---- creation ---- */
 
 static struct reply *created(struct tus *t, const struct upload *u)
 {
-	const enum role role = t->creation.details.role;
+	const enum role role = t->w.creation.details.role;
 	struct reply *r = reply_new(201);
 
-	answer_add_location(r, request_server(t->req), u);
+	answer_add_location(r, request_server(t->w.req), u);
 	if (u->finished || role != ROLE_FINAL)
-		add_offset(r, u);
+		answer_add_offset(r, u->offset);
 	add_tokens(r, t, u, role);
 	answer_add_state(r, u);
 	return r;
@@ -175,7 +133,7 @@ static struct reply *created(struct tus *t, const struct upload *u)
 static struct reply *read_defer(struct tus *t)
 {
 	uint64_t one;
-	enum field f = field_number(t->req, "Upload-Defer-Length", 1, &one, NULL);
+	enum field f = field_number(t->w.req, "Upload-Defer-Length", 1, &one, NULL);
 
 	if (f == FIELD_BAD || (f == FIELD_GOOD && one != 1))
 		return problem_reply(400, NULL, "Upload-Defer-Length can be 1 only.");
@@ -187,14 +145,14 @@ static struct reply *read_defer(struct tus *t)
 
 static struct reply *read_part(struct tus *t, const char *text, size_t n)
 {
-	const struct server *s = request_server(t->req);
+	const struct server *s = request_server(t->w.req);
 	struct token token;
 
 	if (token_verify(&token, text, n, TOKEN_UPLOAD, clock_now_s(), keys_find, server_keys(s)) !=
 	    ERR_OK)
 		return problem_reply(400, "no-such-part",
 				     "A part that Upload-Concat names is not there.");
-	t->parts[t->creation.details.part_count++] = token.upload;
+	t->parts[t->w.creation.details.part_count++] = token.upload;
 	return NULL;
 }
 
@@ -205,7 +163,7 @@ static struct reply *read_parts(struct tus *t, const struct concat *c)
 	t->parts = calloc(c->count, sizeof(*t->parts));
 	if (t->parts == NULL)
 		return problem_of(ERR_NOMEM);
-	t->creation.details.parts = t->parts;
+	t->w.creation.details.parts = t->parts;
 	for (size_t i = 0; refusal == NULL && i < c->count; i++)
 		refusal = read_part(t, c->parts[i].text, c->parts[i].len);
 	return refusal;
@@ -213,10 +171,10 @@ static struct reply *read_parts(struct tus *t, const struct concat *c)
 
 static struct reply *read_concat(struct tus *t)
 {
-	struct details *d = &t->creation.details;
+	struct details *d = &t->w.creation.details;
 	struct bytes v = { NULL, 0 };
 	struct concat c;
-	enum field f = field_text(t->req, "Upload-Concat", &v);
+	enum field f = field_text(t->w.req, "Upload-Concat", &v);
 
 	if (f == FIELD_NONE)
 		return NULL;
@@ -233,8 +191,8 @@ static struct reply *read_concat(struct tus *t)
 /* A final gets its length and bytes from its parts. */
 static struct reply *check_final(const struct tus *t)
 {
-	if (t->length_given || field_there(t->req, "Upload-Defer-Length") ||
-	    request_body_length(t->req) != 0)
+	if (t->length_given || field_there(t->w.req, "Upload-Defer-Length") ||
+	    request_body_length(t->w.req) != 0)
 		return problem_reply(400, NULL,
 				     "A final upload has no length and no bytes of its own.");
 	return NULL;
@@ -242,12 +200,12 @@ static struct reply *check_final(const struct tus *t)
 
 static struct reply *check_whole(struct tus *t)
 {
-	const uint64_t announced = request_body_length(t->req);
+	const uint64_t announced = request_body_length(t->w.req);
 	struct reply *refusal = read_defer(t);
 
 	if (refusal != NULL)
 		return refusal;
-	if (announced != 0 && !field_has_type(t->req, BODY_TYPE))
+	if (announced != 0 && !field_has_type(t->w.req, BODY_TYPE))
 		return problem_reply(415, NULL, "A body has the content type " BODY_TYPE ".");
 	if (t->length_given && announced != HTTP_LENGTH_UNKNOWN && announced > t->length)
 		return problem_of(ERR_TOOBIG);
@@ -261,75 +219,76 @@ static struct reply *read_creation(struct tus *t)
 	if (refusal == NULL)
 		refusal = read_concat(t);
 	if (refusal == NULL)
-		refusal = t->creation.details.role == ROLE_FINAL ? check_final(t) : check_whole(t);
+		refusal =
+			t->w.creation.details.role == ROLE_FINAL ? check_final(t) : check_whole(t);
 	if (refusal == NULL)
-		refusal = checks_read(&t->checks, t->req);
+		refusal = checks_read(&t->w.checks, t->w.req);
 	if (refusal == NULL)
-		refusal = creation_read(&t->creation, t->req);
+		refusal = creation_read(&t->w.creation, t->w.req);
 	if (refusal == NULL)
-		refusal = creation_make(&t->creation, t->req,
+		refusal = creation_make(&t->w.creation, t->w.req,
 					t->length_given ? t->length : UPLOAD_LENGTH_UNKNOWN);
 	return refusal;
 }
 
 static void make_final(struct job *job)
 {
-	struct tus *t = (struct tus *)((char *)job - offsetof(struct tus, job));
+	struct tus *t = JOB_OWNER(job, struct tus, job);
 	struct err e = { 0 };
 
-	t->rc = finals_make(request_server(t->req)->finals, &t->creation.rec, &t->final, &e);
+	t->rc = finals_make(request_server(t->w.req)->finals, &t->w.creation.rec, &t->w.made, &e);
 	if (t->rc != ERR_OK)
 		log_warn("event=concatenation_failed error=\"%s\"", e.why);
-	request_wake(t->req);
+	request_wake(t->w.req);
 }
 
 static enum http_next final_made(struct tus *t)
 {
 	if (t->rc == ERR_NOTFOUND)
-		return answer(t, problem_reply(400, "no-such-part",
-					       "A part that Upload-Concat names is "
-					       "not there."));
+		return work_answer(&t->w, problem_reply(400, "no-such-part",
+							"A part that Upload-Concat names is "
+							"not there."));
 	if (t->rc == ERR_INVALID)
-		return answer(t, problem_reply(400, NULL,
-					       "What Upload-Concat names is not a "
-					       "partial upload."));
+		return work_answer(&t->w, problem_reply(400, NULL,
+							"What Upload-Concat names is not a "
+							"partial upload."));
 	if (t->rc != ERR_OK)
-		return answer(t, problem_of(t->rc));
-	return answer(t, created(t, t->final));
+		return work_answer(&t->w, problem_of(t->rc));
+	return work_answer(&t->w, created(t, t->w.made));
 }
 
 static enum http_next begin_final(struct tus *t)
 {
 	t->made = true;
 	t->job.run = make_final;
-	request_wait(t->req);
-	if (!finals_submit(request_server(t->req)->finals, &t->job)) {
+	request_wait(t->w.req);
+	if (!finals_submit(request_server(t->w.req)->finals, &t->job)) {
 		t->rc = ERR_BUSY;
-		request_wake(t->req);
+		request_wake(t->w.req);
 	}
 	return HTTP_WAIT;
 }
 
 static enum http_next begin_creation(struct tus *t)
 {
-	const struct creation *c = &t->creation;
+	const struct creation *c = &t->w.creation;
 	const struct session_plan plan = {
 		.rec = &c->rec,
 		.fresh = true,
-		.all_or_none = checks_any(&t->checks),
+		.all_or_none = checks_any(&t->w.checks),
 		.ends_at_length = true,
 		.digest_expected = c->details.digest_given,
 		.expected = c->details.digest,
 		.length = c->rec.length,
 		.ttl_s = c->details.ttl_s,
-		.announced = request_body_length(t->req),
-		.sums = checks_sums(&t->checks),
+		.announced = request_body_length(t->w.req),
+		.sums = checks_sums(&t->w.checks),
 	};
 	/* the whole's digest is the creation's, and need not be there with this request's bytes */
-	enum err_code rc = session_begin(&t->session, t->req, &plan, NULL);
+	enum err_code rc = session_begin(&t->w.session, t->w.req, &plan, NULL);
 
-	t->checks.whole_given = false;
-	return rc == ERR_OK ? HTTP_GO : answer(t, problem_of(rc));
+	t->w.checks.whole_given = false;
+	return rc == ERR_OK ? HTTP_GO : work_answer(&t->w, problem_of(rc));
 }
 
 static enum http_next create_head(struct request *req)
@@ -347,8 +306,8 @@ static enum http_next create_head(struct request *req)
 		return HTTP_CUT;
 	refusal = read_creation(t);
 	if (refusal != NULL)
-		return answer(t, refusal);
-	return t->creation.details.role == ROLE_FINAL ? begin_final(t) : begin_creation(t);
+		return work_answer(&t->w, refusal);
+	return t->w.creation.details.role == ROLE_FINAL ? begin_final(t) : begin_creation(t);
 }
 
 static enum http_next create_done(struct request *req)
@@ -368,13 +327,13 @@ static void add_length(struct reply *r, const struct target *t)
 
 static struct reply *state_of(struct tus *t)
 {
-	const struct target *g = &t->target;
+	const struct target *g = &t->w.target;
 	struct reply *r = reply_new(200);
 
 	if (r == NULL)
 		return NULL;
 	if (g->details.role != ROLE_FINAL || g->rec->finished)
-		add_offset(r, g->rec);
+		answer_add_offset(r, g->rec->offset);
 	add_length(r, g);
 	answer_add_sent(r, "Upload-Metadata", g->details.metadata);
 	answer_add_sent(r, "Upload-Concat", g->details.concat);
@@ -385,19 +344,19 @@ static struct reply *state_of(struct tus *t)
 
 static enum http_next look_next(struct tus *t)
 {
-	enum http_next next = target_find(&t->target);
+	enum http_next next = target_find(&t->w.target);
 
 	if (next != HTTP_GO)
 		return next;
-	if (t->target.rc != ERR_OK)
-		return answer(t, target_problem(t->target.rc));
-	if (t->target.rec->finished && request_method(t->req) == HTTP_GET) {
-		struct request *req = t->req;
+	if (t->w.target.rc != ERR_OK)
+		return work_answer(&t->w, target_problem(t->w.target.rc));
+	if (t->w.target.rec->finished && request_method(t->w.req) == HTTP_GET) {
+		struct request *req = t->w.req;
 
 		gone(req);
 		return request_become(req, &fetch_upload_handler);
 	}
-	return answer(t, state_of(t));
+	return work_answer(&t->w, state_of(t));
 }
 
 static enum http_next look_head(struct request *req)
@@ -414,8 +373,8 @@ static enum http_next look_head(struct request *req)
 	t = tus_new(req);
 	if (t == NULL)
 		return HTTP_CUT;
-	rc = target_check(&t->target, req, TOKEN_UPLOAD);
-	return rc == ERR_OK ? look_next(t) : answer(t, target_problem(rc));
+	rc = target_check(&t->w.target, req, TOKEN_UPLOAD);
+	return rc == ERR_OK ? look_next(t) : work_answer(&t->w, target_problem(rc));
 }
 
 /* ---- PATCH ---- */
@@ -424,18 +383,18 @@ static struct reply *read_patch(struct tus *t)
 {
 	struct reply *refusal;
 
-	if (!field_has_type(t->req, BODY_TYPE))
+	if (!field_has_type(t->w.req, BODY_TYPE))
 		return problem_reply(415, NULL, "PATCH has the content type " BODY_TYPE ".");
-	if (field_number(t->req, "Upload-Offset", INT64_MAX, &t->offset, NULL) != FIELD_GOOD)
+	if (field_number(t->w.req, "Upload-Offset", INT64_MAX, &t->offset, NULL) != FIELD_GOOD)
 		return problem_reply(400, NULL, "PATCH has a number as Upload-Offset.");
-	refusal = checks_read(&t->checks, t->req);
+	refusal = checks_read(&t->w.checks, t->w.req);
 	return refusal != NULL ? refusal : read_length(t);
 }
 
 /* Upload-Length may come with any PATCH of an upload that has none, and never changes. */
 static struct reply *settle_length(struct tus *t)
 {
-	const struct upload *u = t->target.rec;
+	const struct upload *u = t->w.target.rec;
 
 	if (!t->length_given)
 		t->length = u->length;
@@ -448,7 +407,7 @@ static struct reply *settle_length(struct tus *t)
 
 static struct reply *check_patch(struct tus *t)
 {
-	const struct target *g = &t->target;
+	const struct target *g = &t->w.target;
 
 	if (g->rc != ERR_OK)
 		return target_problem(g->rc);
@@ -463,54 +422,54 @@ static struct reply *patched(struct tus *t, const struct upload *u)
 {
 	struct reply *r = reply_new(204);
 
-	add_offset(r, u);
+	answer_add_offset(r, u->offset);
 	if (u->finished)
-		add_tokens(r, t, u, t->target.details.role);
+		add_tokens(r, t, u, t->w.target.details.role);
 	answer_add_state(r, u);
 	return r;
 }
 
 static enum http_next begin_patch(struct tus *t)
 {
-	const struct target *g = &t->target;
+	const struct target *g = &t->w.target;
 	const struct session_plan plan = {
 		.rec = g->rec,
-		.all_or_none = checks_any(&t->checks),
+		.all_or_none = checks_any(&t->w.checks),
 		.ends_at_length = true,
 		.digest_expected = g->details.digest_given,
 		.expected = g->details.digest,
 		.length = t->length,
 		.ttl_s = g->details.ttl_s,
-		.announced = request_body_length(t->req),
-		.sums = checks_sums(&t->checks),
+		.announced = request_body_length(t->w.req),
+		.sums = checks_sums(&t->w.checks),
 		.claim = g->claim,
 	};
-	enum err_code rc = session_begin(&t->session, t->req, &plan, NULL);
+	enum err_code rc = session_begin(&t->w.session, t->w.req, &plan, NULL);
 
 	if (rc != ERR_OK)
-		return rc == ERR_OFFSET ? HTTP_CUT : answer(t, problem_of(rc));
-	t->target.claim = NULL; /* the session's */
+		return rc == ERR_OFFSET ? HTTP_CUT : work_answer(&t->w, problem_of(rc));
+	t->w.target.claim = NULL; /* the session's */
 	return HTTP_GO;
 }
 
 static enum http_next patch_next(struct tus *t)
 {
-	enum http_next next = target_find(&t->target);
+	enum http_next next = target_find(&t->w.target);
 	struct reply *refusal;
 
 	if (next != HTTP_GO)
 		return next;
 	refusal = check_patch(t);
 	if (refusal != NULL)
-		return answer(t, refusal);
-	if (!t->target.rec->finished)
+		return work_answer(&t->w, refusal);
+	if (!t->w.target.rec->finished)
 		return begin_patch(t);
 	/* the answer to the last PATCH was lost, and its client asks again: with an empty body */
-	if (request_body_length(t->req) == 0)
-		return answer(t, patched(t, t->target.rec));
-	if (request_body_length(t->req) != HTTP_LENGTH_UNKNOWN)
-		return answer(t, problem_of(ERR_TOOBIG));
-	target_let_go(&t->target);
+	if (request_body_length(t->w.req) == 0)
+		return work_answer(&t->w, patched(t, t->w.target.rec));
+	if (request_body_length(t->w.req) != HTTP_LENGTH_UNKNOWN)
+		return work_answer(&t->w, problem_of(ERR_TOOBIG));
+	target_let_go(&t->w.target);
 	return HTTP_GO;
 }
 
@@ -530,16 +489,16 @@ static enum http_next patch_head(struct request *req)
 		return HTTP_CUT;
 	refusal = read_patch(t);
 	if (refusal != NULL)
-		return answer(t, refusal);
-	rc = target_check(&t->target, req, TOKEN_UPLOAD);
-	return rc == ERR_OK ? patch_next(t) : answer(t, target_problem(rc));
+		return work_answer(&t->w, refusal);
+	rc = target_check(&t->w.target, req, TOKEN_UPLOAD);
+	return rc == ERR_OK ? patch_next(t) : work_answer(&t->w, target_problem(rc));
 }
 
 static enum http_next patch_done(struct request *req)
 {
 	struct tus *t = request_ctx(req);
 
-	return t->session != NULL ? finish(t) : answer(t, patched(t, t->target.rec));
+	return t->w.session != NULL ? finish(t) : work_answer(&t->w, patched(t, t->w.target.rec));
 }
 
 static enum http_next session_next(struct tus *t, enum session_state state)
@@ -550,10 +509,10 @@ static enum http_next session_next(struct tus *t, enum session_state state)
 	case SESSION_WAITS:
 		return HTTP_WAIT;
 	case SESSION_FAILED:
-		return answer(t, problem_of(session_error(t->session)));
+		return work_answer(&t->w, problem_of(session_error(t->w.session)));
 	case SESSION_DONE:
-		u = session_upload(t->session);
-		return answer(t, t->target.rec == NULL ? created(t, u) : patched(t, u));
+		u = session_upload(t->w.session);
+		return work_answer(&t->w, t->w.target.rec == NULL ? created(t, u) : patched(t, u));
 	case SESSION_GOES_ON:
 		break;
 	}

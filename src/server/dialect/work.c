@@ -1,0 +1,41 @@
+#include "server/dialect/work.h"
+
+static void let_go(struct work *w)
+{
+	const bool made =
+		w->made != NULL || (w->session != NULL && session_upload(w->session) != NULL);
+
+	creation_fini(&w->creation, w->req, made);
+	session_end(w->session);
+	w->session = NULL;
+	target_fini(&w->target);
+}
+
+enum http_next work_answer(struct work *w, struct reply *r)
+{
+	let_go(w);
+	return request_reply(w->req, r);
+}
+
+enum session_state work_finish(struct work *w, bool complete, struct reply **refusal)
+{
+	struct session_close c = { .complete = complete };
+
+	*refusal = checks_read_trailer(&w->checks, w->req);
+	if (*refusal != NULL) {
+		session_refuse(w->session);
+		return SESSION_FAILED;
+	}
+	c.digest_expected = w->checks.whole_given;
+	c.expected = w->checks.whole;
+	c.sums = w->checks.sums;
+	c.sum_count = w->checks.count;
+	return session_finish(w->session, &c);
+}
+
+void work_fini(struct work *w)
+{
+	let_go(w);
+	upload_free(w->made);
+	w->made = NULL;
+}

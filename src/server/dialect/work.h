@@ -1,0 +1,30 @@
+/* work - what a request on the upload resource holds, whichever dialect it speaks: the upload it is
+ * about or creates, the session of its bytes, and what those are to have. Loop thread. */
+#ifndef RESTANTE_SERVER_DIALECT_WORK_H
+#define RESTANTE_SERVER_DIALECT_WORK_H
+
+#include "server/dialect/checks.h"
+#include "server/dialect/creation.h"
+#include "server/session.h"
+#include "server/target.h"
+
+/* Zeroes but for req to begin with. */
+struct work {
+	struct request *req;
+	struct creation creation; /* of a new upload */
+	struct upload *made;      /* its record, if it is in the store without a session; owned */
+	struct target target;     /* an upload that is there */
+	struct checks checks;
+	struct session *session;
+};
+
+/* Answers. The upload is let go before: the client may take its time. */
+enum http_next work_answer(struct work *w, struct reply *r);
+
+/* The body is there: reads the trailer section and finishes the session, and with `complete` the
+ * upload; *refusal is the answer if the trailer does not do, and then nothing else counts. */
+enum session_state work_finish(struct work *w, bool complete, struct reply **refusal);
+
+void work_fini(struct work *w);
+
+#endif
