@@ -241,10 +241,10 @@ static void close_all(struct running *r)
 	/* what broken-off requests left to do is done before its ground goes */
 	workers_free(s->readers);
 	workers_free(s->writers);
+	finals_free(s->finals); /* has a worker of its own */
 	http_free(s->http);
 	cache_free(s->cache);
 	media_table_free(s->media);
-	finals_free(s->finals);
 	claims_free(s->claims);
 	census_free(s->census);
 	store_close(s->store);

@@ -289,6 +289,28 @@ static void t_concatenation_trap16_trap17_head_echoes_upload_concat_as_it_was_re
 	answer_free(&a);
 }
 
+static void t_concatenation_a_long_upload_concat_is_told_whole(void **state)
+{
+	static char concat[CONCAT_SIZE], cookie[3100];
+	struct test_server *s = *state;
+	struct tus_upload part, final;
+	struct answer a;
+
+	make_part(s, (const uint8_t *)"hello", 5, &part);
+	for (size_t i = 0, at = 0; i < PARTS_MAX; i++)
+		at += (size_t)snprintf(concat + at, sizeof(concat) - at, "%s%s",
+				       i == 0 ? "final;" : " ", part.path);
+	assert_int_equal(make_final(s, concat, "", &final), 201);
+	(void)snprintf(cookie, sizeof(cookie), "Cookie: %03000d\r\n", 0);
+	for (int i = 0; i < 2; i++) {
+		tus_ask(&final, "HEAD", i == 0 ? "" : cookie, NULL, 0, &a);
+		assert_status(&a, 200);
+		assert_field(&a, "Upload-Concat", concat);
+		assert_field(&a, "Upload-Offset", PARTS_MAX == 100 ? "500" : "250");
+		answer_free(&a);
+	}
+}
+
 static void t_concatenation_of_no_part_there_is_no_upload_concat(void **state)
 {
 	struct tus_upload u;
@@ -1198,6 +1220,107 @@ static void t_concatenation_unfinished_a_digest_that_is_wrong_is_never_finished(
 	assert_int_equal(http_status(s->port, "GET", "/v1/media/", wrong.token) / 100, 4);
 }
 
+/* ---- much to hash ---- */
+
+static void name_often(char out[static CONCAT_SIZE], const struct tus_upload *part)
+{
+	const struct tus_upload *each[PARTS_MAX];
+
+	for (size_t i = 0; i < PARTS_MAX; i++)
+		each[i] = part;
+	name_parts(out, each, PARTS_MAX);
+}
+
+/* Each is to be read and hashed for about half a second. */
+static void ask_much(const struct test_server *s, struct client **asked, size_t count)
+{
+	char concat[CONCAT_SIZE];
+	struct tus_upload part;
+
+	make_part(s, fresh(8 * MB), 8 * MB, &part);
+	name_often(concat, &part);
+	for (size_t i = 0; i < count; i++) {
+		asked[i] = client_open(s->port);
+		assert_true(client_sendf(asked[i],
+					 "POST /v1/uploads HTTP/1.1\r\nHost: t\r\n%s"
+					 "Upload-Concat: %s\r\nContent-Length: 0\r\n\r\n",
+					 TUS, concat));
+	}
+	client_nap(300);
+}
+
+#define ASKED 80 /* more than may wait at once, which are 64 */
+
+static void t_concatenation_of_much_holds_up_nobody_else(void **state)
+{
+	struct test_server *s = *state;
+	struct client *asked[ASKED];
+	int refused = 0;
+	int64_t began;
+
+	ask_much(s, asked, ASKED);
+	began = clock_mono_ms();
+	assert_int_equal(http_put(s->port, "", "hello", 5, NULL), 201);
+	assert_in_range(clock_mono_ms() - began, 0, 2000);
+	for (size_t i = 0; i < ASKED; i++) {
+		if (client_peek(asked[i], 0) > 0) {
+			struct answer a;
+
+			client_answer(asked[i], false, &a, NULL);
+			refused += a.status == 503;
+			if (a.status == 201)
+				answer_free(&a);
+			else
+				assert_problem(&a, 503); /* with Retry-After */
+		}
+		client_close(asked[i]);
+	}
+	assert_in_range(refused, 1, ASKED - 64);
+}
+
+static void t_concatenation_of_much_is_cut_by_a_stop(void **state)
+{
+	struct test_server *s = *state;
+	struct client *asked[20];
+	int64_t began;
+
+	ask_much(s, asked, COUNT(asked));
+	began = clock_mono_ms();
+	assert_int_equal(server_stop(s), 0);
+	assert_in_range(clock_mono_ms() - began, 0, 4000);
+	for (size_t i = 0; i < COUNT(asked); i++)
+		client_close(asked[i]);
+}
+
+/* However often it names it: so many would else be gone through for each that goes. */
+static void t_concatenation_unfinished_a_part_is_waited_for_once(void **state)
+{
+	struct test_server *s = *state;
+	struct tus_upload part, other, final = { 0 };
+	char concat[CONCAT_SIZE], fields[CONCAT_SIZE + 100];
+	struct client *c = client_open(s->port);
+	struct answer a;
+	int64_t began;
+
+	begin_part(s, 10, &part);
+	name_often(concat, &part);
+	(void)snprintf(fields, sizeof(fields), "%sUpload-Concat: %s\r\nContent-Length: 0\r\n", TUS,
+		       concat);
+	for (int i = 0; i < 2000; i++) {
+		assert_true(
+			client_sendf(c, "POST /v1/uploads HTTP/1.1\r\nHost: t\r\n%s\r\n", fields));
+		client_answer(c, false, &a, NULL);
+		assert_status(&a, 201);
+		tus_learn(s, &a, &final);
+		answer_free(&a);
+	}
+	client_close(c);
+	began = clock_mono_ms();
+	assert_int_equal(tus_delete(&final), 204);
+	assert_int_equal(tus_place(s, "", "hello", 5, &other), 204);
+	assert_in_range(clock_mono_ms() - began, 0, 1000);
+}
+
 /* ---- a store that fails ---- */
 
 static void t_concatenation_on_a_store_that_fails_is_503_and_can_be_asked_for_again(void **state)
@@ -1240,6 +1363,66 @@ static void t_concatenation_unfinished_a_store_that_fails_once_ends_no_wait(void
 	server_remove(&s);
 }
 
+/* Nothing else happens: no part that ends, no sweep. */
+static void t_concatenation_unfinished_a_store_that_failed_is_tried_again(void **state)
+{
+	struct test_server_options o = { .config = "expiry { interval = 1h }\n",
+					 .faults = "inner=memory;fail=concat:1" };
+	struct tus_upload part, final;
+	static struct test_server s;
+
+	server_start(&s, &o);
+	*state = &s;
+	client_nap(2500); /* the sweep at the start is over */
+	begin_part(&s, 5, &part);
+	join(&s, (const struct tus_upload *[]){ &part, &part }, 2, &final);
+	assert_int_equal(tus_patch(&part, 0, "hello", 5), 204);
+	assert_true(tus_reaches(&final, 10, 13000));
+	assert_true(tus_has(&final, "hellohello", 10));
+}
+
+static void t_concatenation_unfinished_a_final_of_damaged_bytes_goes_and_so_do_they(void **state)
+{
+	struct test_server_options o = { .config = "upload { ttl_unfinished = 2s }\n"
+						   "expiry { interval = 1s }\n",
+					 .faults = "inner=memory;fail=read:*;code=DAMAGED" };
+	struct tus_upload part, final;
+	static struct test_server s;
+
+	server_start(&s, &o);
+	*state = &s;
+	begin_part(&s, 5, &part);
+	join(&s, (const struct tus_upload *[]){ &part }, 1, &final);
+	assert_int_equal(tus_patch(&part, 0, "hello", 5), 204);
+	assert_true(tus_becomes(&final, 410, 1500));
+	assert_true(tus_becomes(&part, 410, 6000));
+	assert_int_equal(server_metric(&s, "restante_uploads_unfinished"), 0);
+}
+
+static void one_record_that_cannot_be_read_is_no_reason_not_to_start(void **state)
+{
+	static const char *const faults[] = { "inner=rocksdb;fail=lookup:1;code=DAMAGED",
+					      "inner=rocksdb;fail=lookup:1;code=NOTFOUND" };
+	struct test_server_options o = { .faults = "inner=rocksdb" };
+	struct tus_upload parts[5];
+	static struct test_server s;
+
+	server_start(&s, &o);
+	*state = &s;
+	for (size_t i = 0; i < COUNT(parts); i++)
+		begin_part(&s, 5, &parts[i]);
+	for (size_t i = 0; i < COUNT(faults); i++) {
+		assert_int_equal(server_stop(&s), 0);
+		s.options.faults = faults[i];
+		server_again(&s);
+		assert_in_range(server_metric(&s, "restante_uploads_unfinished"), 4, 5);
+		for (size_t k = 0; k < COUNT(parts); k++)
+			assert_true(tus_is_at(&parts[k], 0, 5));
+	}
+}
+
+#define ALONE(test, start) cmocka_unit_test_setup_teardown(test, start, stop)
+
 int main(void)
 {
 	const struct CMUnitTest plain[] = {
@@ -1248,6 +1431,7 @@ int main(void)
 		cmocka_unit_test(t_concatenation_a_part_is_an_upload_as_any_other),
 		cmocka_unit_test(
 			t_concatenation_trap16_trap17_head_echoes_upload_concat_as_it_was_received),
+		cmocka_unit_test(t_concatenation_a_long_upload_concat_is_told_whole),
 		cmocka_unit_test(t_concatenation_of_no_part_there_is_no_upload_concat),
 		cmocka_unit_test(t_concatenation_the_order_counts),
 		cmocka_unit_test(
@@ -1310,10 +1494,20 @@ int main(void)
 			t_concatenation_on_a_store_that_fails_is_503_and_can_be_asked_for_again),
 		cmocka_unit_test(t_concatenation_unfinished_a_store_that_fails_once_ends_no_wait),
 	};
+	const struct CMUnitTest alone[] = {
+		ALONE(t_concatenation_of_much_holds_up_nobody_else, start_plain),
+		ALONE(t_concatenation_of_much_is_cut_by_a_stop, start_plain),
+		ALONE(t_concatenation_unfinished_a_part_is_waited_for_once, start_plain),
+		ALONE(t_concatenation_unfinished_a_store_that_failed_is_tried_again, NULL),
+		ALONE(t_concatenation_unfinished_a_final_of_damaged_bytes_goes_and_so_do_they,
+		      NULL),
+		ALONE(one_record_that_cannot_be_read_is_no_reason_not_to_start, NULL),
+	};
 	int failed;
 
 	failed = cmocka_run_group_tests_name("concat", plain, start_plain, stop);
 	failed += cmocka_run_group_tests_name("concat, segments", segments, start_segments, stop);
+	failed += cmocka_run_group_tests_name("concat, alone", alone, NULL, NULL);
 	failed += cmocka_run_group_tests_name("concat, size", small, start_small, stop);
 	failed += cmocka_run_group_tests_name("concat, swept", swept, start_brief_and_swept, stop);
 	return failed + cmocka_run_group_tests_name("concat, faults", faults, NULL, NULL);

@@ -763,6 +763,32 @@ static void a_finished_upload_that_is_over_is_410_too(void **state)
 	assert_over(s, &u);
 }
 
+#define HELD 70 /* more than a sweep takes at once */
+
+/* They are overdue, and first in the list of what is. */
+static void uploads_that_are_worked_on_keep_no_sweep_from_the_others(void **state)
+{
+	struct test_server *s = *state;
+	const uint64_t expired = server_metric(s, "restante_expired_total");
+	struct client *held[HELD];
+	struct tus_upload u;
+
+	for (int i = 0; i < HELD; i++) {
+		assert_int_equal(tus_create(s, 1000, "", &u), 201);
+		held[i] = tus_begin(&u, 0,
+				    "Upload-Checksum: sha1 AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n"
+				    "Content-Length: 1000\r\n");
+		assert_true(client_send(held[i], "abc", 3));
+	}
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(http_put(s->port, "?ttl=3", fresh(100), 100, NULL), 201);
+	for (int i = 0; i < 70 && server_metric(s, "restante_expired_total") < expired + 3; i++)
+		client_nap(100);
+	assert_true(server_metric(s, "restante_expired_total") >= expired + 3);
+	for (int i = 0; i < HELD; i++)
+		client_close(held[i]);
+}
+
 /* ---- minimum rate ---- */
 
 /* Sends n bytes each pause until it is refused or all is sent; what was sent. */
@@ -1092,6 +1118,68 @@ static void a_concatenation_that_fails_later_is_made_up_for(void **state)
 	assert_true(tus_has(&final, p, 2000));
 }
 
+#define SLOW_MS 1900
+#define MARK_MS 10000 /* as in session.c */
+#define PIECES (3 * 256 * KB)
+
+static void wait_until(int64_t mono_ms)
+{
+	while (clock_mono_ms() < mono_ms)
+		client_nap(5);
+}
+
+static bool commits(struct test_server *s, uint64_t count, int ms)
+{
+	const int64_t until = clock_mono_ms() + ms;
+
+	while (server_metric(s, "restante_store_commits_total") < count)
+		if (clock_mono_ms() > until)
+			return false;
+		else
+			client_nap(20);
+	return true;
+}
+
+/* The store takes longer for what is in front of the first mark than the second takes to be due:
+ * each is to be gone on with from its own end. */
+static void of_two_marks_at_once_on_a_slow_store_the_first_can_be_gone_on_with(void **state)
+{
+	struct hard *h = *state;
+	struct test_server *s = &h->server;
+	const uint8_t *p = fresh(3 * MB);
+	struct client *c;
+	struct answer a;
+	struct rufh u;
+	uint64_t before;
+	int64_t began;
+
+	begin_hard(h, "rocksdb", "fail=stage:5;delay_ms=1900", "IO");
+	c = client_open(s->port);
+	assert_true(rufh_ask(c, "POST", "/v1/uploads", 3 * MB,
+			     RUFH_CAREFUL "Upload-Draft-Interop-Version: 9\r\n"));
+	assert_int_equal(rufh_interim(c, 10000, &a), 104);
+	rufh_of(&a, &u);
+	answer_free(&a);
+	began = clock_mono_ms();
+	before = server_metric(s, "restante_store_commits_total");
+	wait_until(began + MARK_MS - 300);
+	assert_true(client_send(c, p, PIECES + 1));
+	wait_until(began + MARK_MS + 150);
+	assert_true(client_send(c, p + PIECES + 1, 80 * KB)); /* the first mark is in front of it */
+	wait_until(began + 2 * MARK_MS + 300);
+	assert_int_equal(server_metric(s, "restante_store_commits_total"), before);
+	assert_true(client_send(c, p + PIECES + 1 + 80 * KB, 1)); /* and the second of this */
+	assert_true(commits(s, before + 1, 3 * SLOW_MS));
+	assert_true(server_logs(s, "a fault was injected into stage", 3 * SLOW_MS));
+	server_kill(s);
+	client_close(c);
+
+	s->options.faults = "inner=rocksdb";
+	server_again(s);
+	assert_int_equal(rufh_offset(s->port, u.path), PIECES + 1);
+	assert_finishes(s, &u, p, 3 * MB);
+}
+
 #define HARD(f) cmocka_unit_test_setup_teardown(f, setup_hard, teardown_hard)
 
 int main(void)
@@ -1129,6 +1217,7 @@ int main(void)
 		cmocka_unit_test(what_is_over_is_410_before_and_after_the_sweep_and_a_restart),
 		cmocka_unit_test(a_terminated_upload_is_404_then_410),
 		cmocka_unit_test(a_finished_upload_that_is_over_is_410_too),
+		cmocka_unit_test(uploads_that_are_worked_on_keep_no_sweep_from_the_others),
 	};
 	const struct CMUnitTest unswept[] = {
 		cmocka_unit_test(
@@ -1148,6 +1237,7 @@ int main(void)
 		HARD(a_full_disk_in_the_middle_of_an_append_is_507),
 		HARD(a_failing_concatenation_can_be_repeated),
 		HARD(a_concatenation_that_fails_later_is_made_up_for),
+		HARD(of_two_marks_at_once_on_a_slow_store_the_first_can_be_gone_on_with),
 	};
 	int failed;
 

@@ -1203,6 +1203,36 @@ static void the_final_answer_is_replayed(void **state)
 	answer_free(&first);
 }
 
+static int replay_chunked(const struct test_server *s, const char *path, uint64_t offset,
+			  const void *p, size_t n, struct answer *a)
+{
+	struct client *c = rufh_append_begin(s->port, path, offset, true, RUFH_CHUNKED);
+
+	if (n > 0)
+		assert_true(client_chunk(c, p, n));
+	(void)client_chunk(c, NULL, 0);
+	client_answer(c, false, a, NULL);
+	client_close(c);
+	return a->status;
+}
+
+static void the_final_answer_is_replayed_to_an_empty_chunked_append(void **state)
+{
+	struct test_server *s = *state;
+	const uint8_t *p = fresh(1000);
+	const struct rufh u = create(s, "");
+	struct answer a;
+
+	assert_int_equal(rufh_append(s->port, u.path, 0, true, p, 1000, NULL), 201);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(replay_chunked(s, u.path, 1000, NULL, 0, &a), 201);
+		assert_finished(s, &a, p, 1000);
+		(void)replay_chunked(s, u.path, 1000, p, 1, &a);
+		assert_problem_type(&a, 400, INCONSISTENT);
+		assert_int_equal(rufh_state(s->port, u.path).offset, 1000);
+	}
+}
+
 static void a_finished_upload_does_not_grow(void **state)
 {
 	struct test_server *s = *state;
@@ -1652,6 +1682,39 @@ static void interop_6_keeps_an_upload_whose_length_would_be_passed(void **state)
 }
 
 /* Since interop 7 any 2xx. */
+/* Told of in a 104, it is an upload as any other: since interop 7 it ends when its length would be
+ * passed, before that it is kept. */
+static void a_creation_that_passes_its_length_ends_the_upload_since_interop_7(void **state)
+{
+	struct test_server *s = *state;
+
+	for (int version = 3; version <= 9; version++) {
+		struct client *c = client_open(s->port);
+		const uint8_t *p = fresh(1000);
+		char fields[200];
+		struct answer a;
+		struct rufh u;
+
+		(void)snprintf(fields, sizeof(fields),
+			       "Upload-Draft-Interop-Version: %d\r\nUpload-Length: 1000\r\n%s",
+			       version, version == 3 ? "Upload-Incomplete: ?1\r\n" : RUFH_CAREFUL);
+		assert_true(rufh_ask(c, "POST", UPLOADS, RUFH_CHUNKED, fields));
+		assert_int_equal(rufh_interim(c, 5000, &a), 104);
+		rufh_of(&a, &u);
+		answer_free(&a);
+		assert_true(client_chunk(c, bytes, 1001));
+		(void)client_chunk(c, NULL, 0);
+		client_answer(c, false, &a, NULL);
+		assert_problem_type(&a, 400, INCONSISTENT);
+		client_close(c);
+		if (version >= 7)
+			assert_gone(s, &u);
+		else
+			finish_and_compare(s, u.path, (uint64_t)rufh_offset(s->port, u.path), p,
+					   1000);
+	}
+}
+
 static void appends_of_interop_7_to_9_are_answered_204(void **state)
 {
 	struct test_server *s = *state;
@@ -1973,6 +2036,50 @@ static void an_upload_of_unknown_length_begun_by_tus_can_be_ended(void **state)
 }
 
 /* tus C8: length if it is known; "creation-defer-length" while it is not. */
+/* What it holds is fetched with the final's. */
+static void a_part_of_tus_that_is_ended_here_gets_no_tokens(void **state)
+{
+	struct test_server *s = *state;
+	struct tus_upload part;
+	struct answer a;
+
+	assert_int_equal(tus_create(s, 5, "Upload-Concat: partial\r\n", &part), 201);
+	for (int i = 0; i < 2; i++) {
+		char token[64];
+
+		(void)rufh_append(s->port, part.path, i == 0 ? 0 : 5, true, "hello", i == 0 ? 5 : 0,
+				  &a);
+		assert_status(&a, 204);
+		assert_no_field(&a, "Media-Token");
+		assert_no_field(&a, "Media-Manage-Token");
+		assert_false(answer_json(&a, "token", token, sizeof(token)));
+		assert_field(&a, "Upload-Complete", "?1");
+		assert_number_field(&a, "Upload-Offset", 5);
+		answer_free(&a);
+	}
+	assert_int_equal(tus_offset(&part), 5);
+}
+
+/* Its length is that of its parts, and no client's to say. */
+static void a_final_of_tus_that_waits_has_no_length_to_be_told_later(void **state)
+{
+	struct test_server *s = *state;
+	struct tus_upload part, final;
+	char fields[300];
+	struct answer a;
+
+	assert_int_equal(tus_create(s, 5, "Upload-Concat: partial\r\n", &part), 201);
+	(void)snprintf(fields, sizeof(fields), "Upload-Concat: final;%s\r\n", part.path);
+	assert_int_equal(tus_create(s, TUS_UNSAID, fields, &final), 201);
+	http_request(s->port, "HEAD", final.path, "", NULL, 0, &a);
+	assert_status(&a, 204);
+	assert_no_field(&a, "Upload-Defer-Length");
+	assert_no_field(&a, "Upload-Length");
+	assert_no_field(&a, "Upload-Offset");
+	assert_field(&a, "Upload-Complete", "?0");
+	answer_free(&a);
+}
+
 static void an_upload_begun_here_can_be_read_and_ended_by_tus(void **state)
 {
 	struct test_server *s = *state;
@@ -2076,6 +2183,7 @@ int main(void)
 		cmocka_unit_test(content_past_the_length_is_refused_before_it_is_sent),
 		cmocka_unit_test(a_completing_append_that_breaks_off_does_not_fix_the_length),
 		cmocka_unit_test(the_final_answer_is_replayed),
+		cmocka_unit_test(the_final_answer_is_replayed_to_an_empty_chunked_append),
 		cmocka_unit_test(a_finished_upload_does_not_grow),
 		cmocka_unit_test(a_cancelled_upload_is_gone),
 		cmocka_unit_test(the_method_may_be_overridden),
@@ -2093,6 +2201,7 @@ int main(void)
 		cmocka_unit_test(a_length_that_is_reached_completes_an_older_upload),
 		cmocka_unit_test(fields_of_an_append_elsewhere_are_refused_until_interop_6),
 		cmocka_unit_test(interop_6_keeps_an_upload_whose_length_would_be_passed),
+		cmocka_unit_test(a_creation_that_passes_its_length_ends_the_upload_since_interop_7),
 		cmocka_unit_test(appends_of_interop_7_to_9_are_answered_204),
 		cmocka_unit_test(a_whole_conversation_as_tus_js_client_has_it),
 		cmocka_unit_test(an_unknown_length_is_told_in_the_words_of_tus_too),
@@ -2104,6 +2213,8 @@ int main(void)
 		cmocka_unit_test(a_digest_of_the_whole_is_looked_at_when_it_is_finished),
 		cmocka_unit_test(an_upload_begun_by_tus_can_be_read_and_ended),
 		cmocka_unit_test(an_upload_of_unknown_length_begun_by_tus_can_be_ended),
+		cmocka_unit_test(a_part_of_tus_that_is_ended_here_gets_no_tokens),
+		cmocka_unit_test(a_final_of_tus_that_waits_has_no_length_to_be_told_later),
 		cmocka_unit_test(an_upload_begun_here_can_be_read_and_ended_by_tus),
 		cmocka_unit_test(answers_speak_the_dialect_of_the_request),
 		cmocka_unit_test(nothing_redirects),

@@ -501,6 +501,41 @@ static void c8_head_hands_the_tokens_out_again(void **state)
 }
 
 /* u's path with another last character: what a forger has. */
+/* As much as a creation may bring; and as the first or the second request on its connection, which
+ * a HEAD has begun. */
+static void c8_head_tells_long_metadata_whole_whatever_else_is_asked_with_it(void **state)
+{
+	static char metadata[7100], fields[7200], cookie[3100];
+	struct test_server *s = *state;
+	struct tus_upload u;
+	struct answer a;
+
+	(void)snprintf(metadata, sizeof(metadata), "name %07000d", 0);
+	(void)snprintf(fields, sizeof(fields), "Upload-Metadata: %s\r\n", metadata);
+	assert_int_equal(tus_create(s, 5, fields, &u), 201);
+	for (int i = 0; i < 8; i++) {
+		struct client *c = client_open(s->port);
+
+		(void)snprintf(cookie, sizeof(cookie), "Cookie: %0*d\r\n", 1 + i / 2 * 1000, 0);
+		if (i % 2 == 1) {
+			assert_true(client_sendf(c, "HEAD /v1/uploads/x HTTP/1.1\r\n"
+						    "Host: t\r\n" TUS "\r\n"));
+			client_answer(c, true, &a, NULL);
+			assert_status(&a, 404);
+			answer_free(&a);
+		}
+		assert_true(client_sendf(c, "HEAD %s HTTP/1.1\r\nHost: t\r\n" TUS "%s\r\n", u.path,
+					 cookie));
+		client_answer(c, true, &a, NULL);
+		assert_status(&a, 200);
+		assert_field(&a, "Upload-Metadata", metadata);
+		assert_field(&a, "Upload-Offset", "0");
+		assert_field(&a, "Media-Token", u.token);
+		answer_free(&a);
+		client_close(c);
+	}
+}
+
 static void forge(const struct tus_upload *u, struct tus_upload *forged)
 {
 	*forged = *u;
@@ -736,6 +771,21 @@ static void c12_a_patch_without_bytes_moves_nothing(void **state)
 	assert_true(tus_stays(&u, 10)); /* and again, for whoever missed the answer */
 	assert_true(tus_stays(&u, 10));
 	assert_true(tus_has(&u, p, 10));
+}
+
+/* As tus clients do that do not know how much is left to be sent. */
+static void c12_the_last_answer_is_told_again_to_an_empty_chunked_patch(void **state)
+{
+	const uint8_t *p = fresh(1000);
+	struct tus_upload u;
+
+	assert_int_equal(tus_place(*state, "", p, 1000, &u), 204);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(tus_patch_chunked(&u, 1000, NULL, 0, 1), 204);
+		assert_int_equal(tus_patch_chunked(&u, 1000, p, 1, 1), 413);
+		assert_true(tus_is_at(&u, 1000, 1000));
+		assert_true(tus_has(&u, p, 1000));
+	}
 }
 
 static void c12_more_than_the_length_is_413_and_nothing_of_it_is_kept(void **state)
@@ -1521,6 +1571,7 @@ int main(void)
 		cmocka_unit_test(
 			c8_trap6_head_tells_offset_and_length_at_every_stage_and_is_not_stored),
 		cmocka_unit_test(c8_head_hands_the_tokens_out_again),
+		cmocka_unit_test(c8_head_tells_long_metadata_whole_whatever_else_is_asked_with_it),
 		cmocka_unit_test(c9_c13_of_what_is_not_there_nothing_is_told),
 		cmocka_unit_test(c10_trap3_another_content_type_is_415),
 		cmocka_unit_test(c10_letters_case_in_a_content_type_does_not_count),
@@ -1531,6 +1582,7 @@ int main(void)
 		cmocka_unit_test(c12_every_patch_tells_how_far_it_came_and_all_bytes_come_back),
 		cmocka_unit_test(c12_the_patch_that_finishes_hands_out_tokens_and_digest),
 		cmocka_unit_test(c12_a_patch_without_bytes_moves_nothing),
+		cmocka_unit_test(c12_the_last_answer_is_told_again_to_an_empty_chunked_patch),
 		cmocka_unit_test(c12_more_than_the_length_is_413_and_nothing_of_it_is_kept),
 		cmocka_unit_test(c12_a_chunked_patch_counts_as_well),
 		cmocka_unit_test(c12_trap18_a_chunked_patch_cannot_overrun_the_length),
