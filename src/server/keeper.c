@@ -15,7 +15,7 @@
 #include "server/server.h"
 
 #define BATCH 64
-#define RETRY_S 5    /* between looks at finals whose store failed */
+#define RETRY_S 5     /* between looks at finals whose store failed */
 #define SWEEP_MAX 512 /* in one go; then the disk is looked at again, and whether to stop */
 
 struct keeper {
