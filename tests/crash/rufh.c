@@ -65,7 +65,8 @@ static bool settle(struct worker *w, const struct resumable *u, struct append *p
 static void appended(struct worker *w, struct resumable *u, const struct append *p, bool complete,
 		     const struct answer *a)
 {
-	if (a->status != (complete ? 201 : 204)) {
+	/* a part has no tokens to be told */
+	if (a->status != (complete && u->role == WHOLE ? 201 : 204)) {
 		append_refused(w, u, p, a);
 		return;
 	}
