@@ -35,23 +35,23 @@ LIBS     := -lmicrohttpd -lrocksdb -lsodium -lnettle -ljansson -lgnutls -lsystem
 
 # ---- sources, by room ------------------------------------------------------------------------
 BASE    := src/base/err.c src/base/text.c src/base/num.c src/base/clock.c src/base/log.c \
-           src/base/digest.c src/base/crc32c.c src/base/sums.c
+           src/base/digest.c src/base/crc32c.c src/base/sums.c src/base/conf.c
 WIRE    := src/wire/token.c src/wire/range.c src/wire/digest_header.c src/wire/etag.c \
            src/wire/query.c src/wire/sf_read.c src/wire/sf.c src/wire/metadata.c src/wire/concat.c \
            src/wire/checksum.c
-STORAGE := storage/chunk.c storage/store.c storage/scrub.c storage/memory/memory.c \
+STORAGE := storage/chunk.c storage/acks.c storage/store.c storage/scrub.c storage/memory/memory.c \
            storage/memory/held.c storage/memory/join.c storage/memory/pieces.c \
            storage/rocksdb/rocksdb.c storage/rocksdb/rdb.c storage/rocksdb/record.c \
            storage/rocksdb/extents.c storage/rocksdb/uploads.c storage/rocksdb/row.c \
            storage/rocksdb/writer.c storage/rocksdb/concat.c storage/rocksdb/read.c \
-           storage/rocksdb/drop.c storage/rocksdb/collector.c
+           storage/rocksdb/drop.c storage/rocksdb/acknowledge.c storage/rocksdb/collector.c
 FAULTY  := storage/faulty/faulty.c
-SERVER  := src/server/conf.c src/server/settings.c src/server/settings_table.c \
+SERVER  := src/server/settings.c src/server/settings_table.c \
            src/server/settings_print.c src/server/keys.c src/server/metrics.c src/server/workers.c \
            src/server/reply.c src/server/cache.c src/server/media.c src/server/params.c \
            src/server/piece.c src/server/session.c src/server/problem.c src/server/answer.c src/server/pages.c \
            src/server/body.c src/server/fetch.c src/server/manage.c src/server/health.c \
-           src/server/own_fields.c src/server/options.c src/server/target.c \
+           src/server/own_fields.c src/server/options.c src/server/target.c src/server/acknowledge.c src/server/extend.c \
            src/server/finals.c src/server/interim.c src/server/dialect/put.c src/server/dialect/tus.c \
            src/server/dialect/rufh.c src/server/dialect/choose.c src/server/dialect/fields.c \
            src/server/dialect/checks.c src/server/dialect/creation.c src/server/dialect/work.c src/server/keeper.c src/server/route.c \
@@ -68,7 +68,7 @@ UNIT    := test_text test_num test_clock test_log test_digest test_token test_ra
 ENGINE  := test_engine test_scrub test_rocksdb
 PROTO   := test_put test_fetch test_head test_library test_limits test_faults test_stop test_tls \
            test_nginx test_tus test_tus_extensions test_checksum test_concat \
-           test_rufh test_handover test_keep
+           test_rufh test_handover test_keep test_manage
 FUZZ    := fuzz_token fuzz_range fuzz_digest_header fuzz_params fuzz_config fuzz_sf fuzz_metadata \
            fuzz_concat fuzz_checksum fuzz_details
 

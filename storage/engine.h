@@ -40,6 +40,9 @@ struct engine {
 			      struct err *e);
 	enum err_code (*extend)(void *self, const struct upload_id *id, int64_t expires_s,
 				struct err *e);
+	/* recipient is at most STORE_RECIPIENTS_MAX and not 0; remember_until_s as in drop */
+	enum err_code (*acknowledge)(void *self, const struct upload_id *id, uint16_t recipient,
+				     int64_t remember_until_s, uint16_t *left, struct err *e);
 	enum err_code (*next_open)(void *self, const struct upload_id *after, struct upload_id *out,
 				   struct err *e);
 	enum err_code (*due)(void *self, int64_t now, struct upload_id *ids, size_t max,

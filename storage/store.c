@@ -295,6 +295,15 @@ enum err_code store_extend(struct store *s, const struct upload_id *id, int64_t 
 	return counted(s, s->engine->extend(s->self, id, expires_s, e));
 }
 
+enum err_code store_acknowledge(struct store *s, const struct upload_id *id, uint16_t recipient,
+				int64_t until_s, uint16_t *left, struct err *e)
+{
+	assert(until_s > 0);
+	if (recipient == 0 || recipient > STORE_RECIPIENTS_MAX)
+		return err_set(e, ERR_INVALID, "no recipient has number %u", recipient);
+	return counted(s, s->engine->acknowledge(s->self, id, recipient, until_s, left, e));
+}
+
 enum err_code store_next_open(struct store *s, const struct upload_id *after, struct upload_id *out,
 			      struct err *e)
 {

@@ -20,10 +20,11 @@
 #include "base/ids.h"
 #include "storage/chunk.h"
 
-#define STORE_FORMAT 2          /* of what is on disk; a store with a larger one is refused */
-#define STORE_META_MAX 12288    /* bytes of client metadata an upload may carry */
-#define STORE_PARTS_MAX 256     /* uploads that one may be put together from */
-#define STORE_EXTENTS_MAX 16384 /* extents that may come to */
+#define STORE_FORMAT 3            /* of what is on disk; a store with a larger one is refused */
+#define STORE_META_MAX 12288      /* bytes of client metadata an upload may carry */
+#define STORE_PARTS_MAX 256       /* uploads that one may be put together from */
+#define STORE_RECIPIENTS_MAX 1024 /* of one upload */
+#define STORE_EXTENTS_MAX 16384   /* extents that may come to */
 #define UPLOAD_LENGTH_UNKNOWN UINT64_MAX
 
 struct store;
@@ -157,6 +158,13 @@ enum err_code store_terminate(struct store *s, const struct upload_id *id, int64
  * of it may be open. */
 enum err_code store_extend(struct store *s, const struct upload_id *id, int64_t expires_s,
 			   struct err *e);
+
+/* Notes that this recipient, a number from 1 to the record's, has a finished upload, and tells how
+ * many have not; the last one's say drops it, as store_terminate() does until `until_s`. Durable,
+ * all or nothing; the same again changes nothing. ERR_NOTFOUND: no such upload, or not finished.
+ * ERR_DELETED. ERR_INVALID: no such recipient. */
+enum err_code store_acknowledge(struct store *s, const struct upload_id *id, uint16_t recipient,
+				int64_t until_s, uint16_t *left, struct err *e);
 
 /* The first unfinished upload whose id is larger than *after (NULL: the first): those are indexed,
  * so that a start finds them without looking at all uploads. ERR_NOTFOUND: no more. */

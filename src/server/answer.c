@@ -139,3 +139,22 @@ struct reply *answer_finished(const struct server *server, const struct upload *
 	answer_add_state(r, u);
 	return r;
 }
+
+struct reply *answer_end(int64_t expires_s)
+{
+	char rfc3339[CLOCK_RFC3339_SIZE], http[CLOCK_HTTP_SIZE];
+	struct reply *r = reply_new(200);
+	char *text = NULL;
+
+	clock_rfc3339(rfc3339, expires_s);
+	clock_http(http, expires_s);
+	if (r == NULL || asprintf(&text, "{\"expires_at\":\"%s\"}\n", rfc3339) < 0) {
+		reply_unref(r);
+		return NULL;
+	}
+	reply_text(r, text, strlen(text));
+	reply_header(r, "Content-Type", "application/json");
+	reply_header(r, "Upload-Expires", http);
+	reply_header(r, "Cache-Control", "no-store");
+	return r;
+}

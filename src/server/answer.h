@@ -38,4 +38,7 @@ void answer_add_sent(struct reply *r, const char *name, struct bytes value);
 /* 201 with the JSON and the header fields of DESIGN, "Uploading". NULL without memory. */
 struct reply *answer_finished(const struct server *server, const struct upload *u);
 
+/* 200 with the end of an upload: JSON and Upload-Expires. NULL without memory. */
+struct reply *answer_end(int64_t expires_s);
+
 #endif

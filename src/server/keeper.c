@@ -34,6 +34,16 @@ static void ask_disk(struct server *s)
 		atomic_store(&s->disk_free, (uint64_t)v.f_bavail * v.f_frsize);
 }
 
+/* Its end may have been moved between the listing and now; once it is overdue nobody moves it. */
+static bool still_due(struct server *s, const struct upload_id *id)
+{
+	struct upload *u = NULL;
+	bool due = store_lookup(s->store, id, &u, NULL) != ERR_OK || u->expires_s <= clock_now_s();
+
+	upload_free(u);
+	return due;
+}
+
 static enum err_code drop(struct server *s, const struct upload_id *id, struct err *e)
 {
 	enum err_code rc;
@@ -41,6 +51,8 @@ static enum err_code drop(struct server *s, const struct upload_id *id, struct e
 	/* whoever works on it is about to move its end, or to find that it is over */
 	if (claims_held(s->claims, id))
 		return err_set(e, ERR_BUSY, "an upload that is due is worked on");
+	if (!still_due(s, id))
+		return ERR_OK;
 	rc = store_drop(s->store, id, e);
 
 	media_forget(s->media, id);

@@ -2,7 +2,9 @@
 
 #include <string.h>
 
+#include "server/acknowledge.h"
 #include "server/dialect/choose.h"
+#include "server/extend.h"
 #include "server/fetch.h"
 #include "server/health.h"
 #include "server/manage.h"
@@ -20,6 +22,8 @@ static const struct route {
 	{ HTTP_PUT | HTTP_POST, "/v1/media", &choose_put_handler, PUBLIC },
 	{ HTTP_GET | HTTP_HEAD, "/v1/media", &fetch_handler, PUBLIC },
 	{ HTTP_GET | HTTP_HEAD, "/v1/media/*", &fetch_handler, PUBLIC },
+	{ HTTP_POST, "/v1/media/*/ack", &acknowledge_handler, PUBLIC },
+	{ HTTP_POST, "/v1/media/*/extend", &extend_handler, PUBLIC },
 	{ HTTP_DELETE, "/v1/media/*", &manage_delete_handler, PUBLIC },
 	{ HTTP_PUT | HTTP_POST, "/v1/uploads", &choose_create_handler, PUBLIC },
 	{ HTTP_PUT | HTTP_POST, "/v1/uploads/", &choose_create_handler, PUBLIC },
@@ -68,15 +72,19 @@ bool route_is_upload(const char *target)
 
 static bool fits(const char *pattern, const char *path, size_t len, struct route_match *m)
 {
-	size_t fixed = strcspn(pattern, "*");
+	const size_t before = strcspn(pattern, "*");
+	const char *behind = pattern + before + 1;
+	size_t after;
 
-	if (pattern[fixed] == '\0')
-		return len == fixed && memcmp(pattern, path, len) == 0;
-	if (len <= fixed || memcmp(pattern, path, fixed) != 0 ||
-	    memchr(path + fixed, '/', len - fixed) != NULL)
+	if (pattern[before] == '\0')
+		return len == before && memcmp(pattern, path, len) == 0;
+	after = strlen(behind);
+	if (len <= before + after || memcmp(pattern, path, before) != 0 ||
+	    memcmp(behind, path + len - after, after) != 0 ||
+	    memchr(path + before, '/', len - before - after) != NULL)
 		return false;
-	m->param = path + fixed;
-	m->param_len = len - fixed;
+	m->param = path + before;
+	m->param_len = len - before - after;
 	return true;
 }
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/conf.h"
 #include "base/num.h"
-#include "server/conf.h"
 #include "server/listen.h"
 #include "server/settings_table.h"
 

@@ -22,6 +22,7 @@ enum err_code target_check(struct target *t, struct request *req, enum token_typ
 		return rc == ERR_EXPIRED ? ERR_EXPIRED : ERR_NOTFOUND;
 	t->req = req;
 	t->id = token.upload;
+	t->not_after = token.not_after;
 	return ERR_OK;
 }
 

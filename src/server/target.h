@@ -14,6 +14,7 @@
 struct target {
 	struct request *req;
 	struct upload_id id;
+	uint32_t not_after;  /* of the token */
 	struct claim *claim; /* held from the first step to target_fini() */
 	/* What was found. ERR_NOTFOUND: no upload of this server, or deleted by its owner.
 	 * ERR_EXPIRED: its time was over, and it may be gone. */

@@ -11,8 +11,8 @@
  *                        `before`, and always for a commit or concat: it is not called
  *   delay_ms=5           every call takes that much longer
  *
- * Calls: open write_open stage commit lookup read concat drop extend next_open due next_blob. A
- * schedule that does not read so is ERR_INVALID. */
+ * Calls: open write_open stage commit lookup read concat drop extend acknowledge next_open due
+ * next_blob. A schedule that does not read so is ERR_INVALID. */
 #include "storage/engine.h"
 
 #include <stdatomic.h>
@@ -24,19 +24,20 @@
 
 #define FAULTS_MAX 32 /* numbers after one `fail=`, all of them together */
 
-#define CALLS(X)      \
-	X(open)       \
-	X(write_open) \
-	X(stage)      \
-	X(commit)     \
-	X(lookup)     \
-	X(read)       \
-	X(concat)     \
-	X(drop)       \
-	X(extend)     \
-	X(next_open)  \
-	X(due)        \
-	X(next_blob)  \
+#define CALLS(X)       \
+	X(open)        \
+	X(write_open)  \
+	X(stage)       \
+	X(commit)      \
+	X(lookup)      \
+	X(read)        \
+	X(concat)      \
+	X(drop)        \
+	X(extend)      \
+	X(acknowledge) \
+	X(next_open)   \
+	X(due)         \
+	X(next_blob)   \
 	X(any)
 
 #define X(name) CALL_##name,
@@ -369,6 +370,18 @@ static enum err_code faulty_extend(void *self, const struct upload_id *id, int64
 	return rc == ERR_OK && fail ? fault(f, CALL_extend, e) : rc;
 }
 
+static enum err_code faulty_acknowledge(void *self, const struct upload_id *id, uint16_t recipient,
+					int64_t remember_until_s, uint16_t *left, struct err *e)
+{
+	struct faulty *f = self;
+	bool fail = fails(f, CALL_acknowledge);
+	enum err_code rc = ERR_OK;
+
+	if (!fail || f->after)
+		rc = f->inner->acknowledge(f->self, id, recipient, remember_until_s, left, e);
+	return rc == ERR_OK && fail ? fault(f, CALL_acknowledge, e) : rc;
+}
+
 static enum err_code faulty_next_open(void *self, const struct upload_id *after,
 				      struct upload_id *out, struct err *e)
 {
@@ -419,6 +432,7 @@ const struct engine engine_faulty = {
 	.concat = faulty_concat,
 	.drop = faulty_drop,
 	.extend = faulty_extend,
+	.acknowledge = faulty_acknowledge,
 	.next_open = faulty_next_open,
 	.due = faulty_due,
 	.next_blob = faulty_next_blob,

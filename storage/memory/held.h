@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "storage/acks.h"
 #include "storage/engine.h"
 #include "storage/memory/pieces.h"
 
@@ -39,6 +40,7 @@ struct held_upload {
 	bool terminated;    /* a tombstone: of rec only id and expires_s count */
 	struct upload *rec; /* NULL: about to be made */
 	struct run *run;    /* of an unfinished one; NULL: no bytes yet */
+	struct acks acks;   /* of a finished one */
 	UT_hash_handle hh;
 };
 

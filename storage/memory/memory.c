@@ -367,6 +367,39 @@ static enum err_code memory_extend(void *self, const struct upload_id *id, int64
 	return rc;
 }
 
+static enum err_code acknowledge_locked(struct memory *m, const struct upload_id *id,
+					uint16_t recipient, int64_t remember_until_s,
+					uint16_t *left, struct err *e)
+{
+	struct held_upload *u = upload_find(m, id);
+	enum err_code rc = upload_there(u, e);
+	uint16_t others;
+
+	if (rc == ERR_OK)
+		rc = acks_check(u->rec, recipient, e);
+	if (rc != ERR_OK)
+		return rc;
+	acks_add(&u->acks, recipient);
+	others = acks_left(&u->acks, u->rec->recipients);
+	if (others == 0)
+		rc = drop_locked(m, id, remember_until_s, e);
+	if (rc == ERR_OK)
+		*left = others;
+	return rc;
+}
+
+static enum err_code memory_acknowledge(void *self, const struct upload_id *id, uint16_t recipient,
+					int64_t remember_until_s, uint16_t *left, struct err *e)
+{
+	struct memory *m = self;
+	enum err_code rc;
+
+	pthread_mutex_lock(&m->lock);
+	rc = acknowledge_locked(m, id, recipient, remember_until_s, left, e);
+	pthread_mutex_unlock(&m->lock);
+	return rc;
+}
+
 static bool is_open(const struct held_upload *u)
 {
 	return !u->terminated && !u->rec->finished;
@@ -477,6 +510,7 @@ const struct engine engine_memory = {
 	.concat = memory_concat,
 	.drop = memory_drop,
 	.extend = memory_extend,
+	.acknowledge = memory_acknowledge,
 	.next_open = memory_next_open,
 	.due = memory_due,
 	.next_blob = memory_next_blob,

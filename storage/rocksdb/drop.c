@@ -276,9 +276,8 @@ static enum err_code drop_finished(struct rdb *r, const struct upload *u, int64_
 	return rc;
 }
 
-/* by_id is held. */
-static enum err_code drop_locked(struct rdb *r, const struct upload_id *id,
-				 int64_t remember_until_s, struct err *e)
+enum err_code rdb_drop_locked(struct rdb *r, const struct upload_id *id, int64_t remember_until_s,
+			      struct err *e)
 {
 	static const struct leaves none;
 	struct upload *u = NULL;
@@ -305,7 +304,7 @@ enum err_code rdb_drop(void *self, const struct upload_id *id, int64_t remember_
 
 	rdb_settle(r);
 	pthread_mutex_lock(lock);
-	rc = drop_locked(r, id, remember_until_s, e);
+	rc = rdb_drop_locked(r, id, remember_until_s, e);
 	pthread_mutex_unlock(lock);
 	return rc;
 }

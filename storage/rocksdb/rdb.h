@@ -144,6 +144,11 @@ void batch_forget_upload(struct rdb *r, rocksdb_writebatch_t *b, const struct up
 /* by_id is held, and a lookup has just said ERR_DELETED. */
 enum err_code rdb_forget_tombstone(struct rdb *r, const struct upload_id *id, struct err *e);
 
+/* ---- acknowledge.c ---- */
+
+enum err_code rdb_acknowledge(void *self, const struct upload_id *id, uint16_t recipient,
+			      int64_t remember_until_s, uint16_t *left, struct err *e);
+
 /* ---- concat.c ---- */
 
 enum err_code rdb_concat(void *self, const struct upload *rec, const struct upload_id *parts,
@@ -156,6 +161,9 @@ enum err_code rdb_read(void *self, const struct extent *x, uint64_t at, struct c
 
 /* ---- drop.c ---- */
 
+/* by_id is held. */
+enum err_code rdb_drop_locked(struct rdb *r, const struct upload_id *id, int64_t remember_until_s,
+			      struct err *e);
 enum err_code rdb_drop(void *self, const struct upload_id *id, int64_t remember_until_s,
 		       struct err *e);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define UPLOAD_VERSION 1
+#define ACKS_VERSION 1
 #define BLOB_VERSION 2 /* 1 had no leaves */
 #define EXTENT_SIZE (8 + 8 + 8 + 4)
 #define UPLOAD_FIXED (1 + 1 + 1 + 2 + 4 * 8 + 2 + 4)
@@ -32,6 +33,14 @@ static void key_add_u64(struct key *k, uint64_t v)
 
 	bytes_put_u64(b, v);
 	key_add(k, b, sizeof(b));
+}
+
+struct key key_acks(const struct upload_id *id)
+{
+	struct key k = key_new(KEY_ACKS);
+
+	key_add(&k, id->b, sizeof(id->b));
+	return k;
 }
 
 struct key key_blob(const struct digest *d)
@@ -211,6 +220,11 @@ void record_encode_tombstone(uint8_t out[static TOMBSTONE_SIZE], int64_t until_s
 	(void)put_u64(p, (uint64_t)until_s);
 }
 
+void record_encode_acks(uint8_t out[static ACKS_SIZE], const struct acks *a)
+{
+	(void)put(put_u8(out, ACKS_VERSION), a->bits, sizeof(a->bits));
+}
+
 uint8_t *record_encode_blob(const struct upload *u, const struct leaves *leaves, size_t *len)
 {
 	const size_t digests = leaves->count * sizeof(*leaves->v);
@@ -373,6 +387,14 @@ bool record_decode_tombstone(struct bytes in, int64_t *until_s)
 		return false;
 	*until_s = (int64_t)bytes_get_u64(in.data + 2);
 	return true;
+}
+
+enum err_code record_decode_acks(struct bytes in, struct acks *out, struct err *e)
+{
+	if (in.len != ACKS_SIZE || in.data[0] != ACKS_VERSION)
+		return err_set(e, ERR_DAMAGED, "an upload's acknowledgements are not well formed");
+	memcpy(out->bits, in.data + 1, sizeof(out->bits));
+	return ERR_OK;
 }
 
 static enum err_code keep_leaves(struct leaves *out, struct bytes v, struct err *e)

@@ -5,10 +5,12 @@
 #ifndef RESTANTE_STORAGE_ROCKSDB_RECORD_H
 #define RESTANTE_STORAGE_ROCKSDB_RECORD_H
 
+#include "storage/acks.h"
 #include "storage/engine.h"
 #include "storage/rocksdb/extents.h"
 
 /* First byte of a key. */
+#define KEY_ACKS 'A'       /* + id: who of its recipients has it; from the first one on */
 #define KEY_BLOB 'B'       /* + digest: size, leaves and extents */
 #define KEY_NEED 'C'       /* + leaf + digest: nothing. That composed blob needs this leaf */
 #define KEY_DUE 'D'        /* + expires_s + id: nothing. One for every upload and tombstone */
@@ -24,6 +26,7 @@ struct key {
 	size_t len;
 };
 
+struct key key_acks(const struct upload_id *id);
 struct key key_blob(const struct digest *d);
 struct key key_due(int64_t expires_s, const struct upload_id *id);
 struct key key_garbage(uint64_t locator, uint64_t start);
@@ -44,6 +47,11 @@ bool key_piece_parse(struct bytes key, uint64_t *locator, uint64_t *offset);
  * finished upload holds, as it is in its record. */
 uint8_t *record_encode_upload(const struct upload *u, size_t *len);
 uint8_t *record_encode_blob(const struct upload *u, const struct leaves *leaves, size_t *len);
+
+/* ERR_DAMAGED. */
+#define ACKS_SIZE (1 + ACKS_BYTES)
+void record_encode_acks(uint8_t out[static ACKS_SIZE], const struct acks *a);
+enum err_code record_decode_acks(struct bytes in, struct acks *out, struct err *e);
 
 /* What is left of a terminated upload. */
 #define TOMBSTONE_SIZE (1 + 1 + 8)

@@ -375,6 +375,7 @@ const struct engine engine_rocksdb = {
 	.concat = rdb_concat,
 	.drop = rdb_drop,
 	.extend = rdb_extend,
+	.acknowledge = rdb_acknowledge,
 	.next_open = rdb_next_open,
 	.due = rdb_due,
 	.next_blob = rdb_next_blob,

@@ -74,10 +74,12 @@ void batch_forget_upload(struct rdb *r, rocksdb_writebatch_t *b, const struct up
 			 int64_t remember_until_s)
 {
 	struct key record = key_upload(&u->id), due = key_due(u->expires_s, &u->id);
-	struct key open = key_unfinished(&u->id);
+	struct key open = key_unfinished(&u->id), acks = key_acks(&u->id);
 
 	batch_delete(r, b, CF_RECORDS, &record);
 	batch_delete(r, b, CF_RECORDS, &due);
+	if (u->finished && u->recipients > 0)
+		batch_delete(r, b, CF_RECORDS, &acks);
 	if (!u->finished)
 		batch_delete(r, b, CF_RECORDS, &open);
 	if (remember_until_s != 0)

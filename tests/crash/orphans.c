@@ -5,6 +5,7 @@
  *   - every finished upload has its holder, its blob and its due entry, and these have theirs
  *   - every blob is held by an upload, or needed by a composed blob
  *   - every composed blob needs its leaves, borrows its extents from them, and is needed by nobody
+ *   - acknowledgements are of an upload that waits for more
  *   - every unfinished upload is listed as such, and no other is; a tombstone is due
  *   - every piece of bytes lies in an extent of a blob of its own or of an unfinished upload
  *   - every extent is covered by its pieces, and no two extents overlap
@@ -145,6 +146,24 @@ static struct upload *upload_of(struct look *k, const struct upload_id *id)
 }
 
 /* ---- records ---- */
+
+static void see_acks(struct look *k, struct bytes key, struct bytes value)
+{
+	struct upload_id id;
+	struct upload *u;
+	struct acks a;
+	struct err e = { 0 };
+
+	memcpy(id.b, key.data + 1, sizeof(id.b));
+	u = upload_of(k, &id);
+	if (record_decode_acks(value, &a, &e) != ERR_OK)
+		finding(k, "%s", e.why);
+	else if (u == NULL || !u->finished || u->recipients == 0)
+		finding(k, "acknowledgements of what has no recipients");
+	else if (acks_left(&a, u->recipients) == 0)
+		finding(k, "an upload that all its recipients have is still there");
+	upload_free(u);
+}
 
 static void own(struct look *k, const struct extent *v, size_t count)
 {
@@ -417,7 +436,9 @@ static void see_record(struct look *k, struct bytes key, struct bytes value)
 {
 	const uint8_t prefix = key.len > 0 ? key.data[0] : 0;
 
-	if (prefix == KEY_BLOB && key.len == 33)
+	if (prefix == KEY_ACKS && key.len == 17)
+		see_acks(k, key, value);
+	else if (prefix == KEY_BLOB && key.len == 33)
 		see_blob(k, key, value);
 	else if (prefix == KEY_UPLOAD && key.len == 17)
 		see_upload(k, key, value);

@@ -1,4 +1,5 @@
 /* What store.h promises, held by every engine, and again behind `faulty`. */
+#include "tests/engine/acknowledge.h"
 #include "tests/engine/concat.h"
 #include "tests/engine/fixture.h"
 
@@ -938,11 +939,11 @@ static void a_schedule_that_makes_no_sense_is_refused(void **state)
 
 static void joining_extending_and_listing_have_names_in_a_schedule(void **state)
 {
-	struct store_options opt = {
-		.faults = "inner=memory;fail=concat:1;fail=extend:1;fail=next_open:1;code=FULL"
-	};
+	struct store_options opt = { .faults = "inner=memory;fail=concat:1;fail=extend:1;fail="
+					       "acknowledge:1;fail=next_open:1;code=FULL" };
 	struct upload_id id = id_of(1);
 	struct store *s;
+	uint16_t left;
 
 	(void)state;
 	assert_int_equal(store_open(&s, "faulty", &opt, NULL), ERR_OK);
@@ -951,6 +952,7 @@ static void joining_extending_and_listing_have_names_in_a_schedule(void **state)
 
 		assert_int_equal(join(s, 9, PARTS(1), SLICES({ 1, 5 }), NULL), wanted);
 		assert_int_equal(store_extend(s, &id, 5, NULL), wanted);
+		assert_int_equal(store_acknowledge(s, &id, 1, 5, &left, NULL), wanted);
 		assert_int_equal(store_next_open(s, NULL, &id, NULL), wanted);
 	}
 	store_close(s);
@@ -1068,7 +1070,8 @@ static int teardown(void **state)
 	X(an_unknown_engine_is_not_found)                            \
 	X(calls_are_counted)                                         \
 	X(everything_dropped_leaves_nothing)                         \
-	CONCAT_PROMISES(X)
+	CONCAT_PROMISES(X)                                           \
+	ACKNOWLEDGE_PROMISES(X)
 
 /* Of engines that keep things beyond the process. */
 #define DURABLE_PROMISES(X)                                           \
@@ -1093,7 +1096,7 @@ static const struct CMUnitTest others[] = {
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define TESTS_MAX 320
+#define TESTS_MAX 352
 
 static struct CMUnitTest tests[TESTS_MAX];
 static char names[TESTS_MAX][128];

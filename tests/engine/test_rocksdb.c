@@ -86,7 +86,7 @@ static void a_newer_format_is_refused(void **state)
 	raw_put(r, &k, (struct bytes){ (const uint8_t *)"\0\0\0\7", 4 });
 	engine_rocksdb.close(r);
 	assert_int_equal(engine_rocksdb.open(&self, &f->options, &f->err), ERR_FORMAT);
-	assert_non_null(strstr(f->err.why, "store format 7 is newer than this program's 2"));
+	assert_non_null(strstr(f->err.why, "store format 7 is newer than this program's 3"));
 }
 
 /* Format 1 had no unfinished uploads, no composed blobs, and blobs without a list of leaves. */
@@ -112,7 +112,7 @@ static void a_store_of_format_1_is_taken_over(void **state)
 	raw_close(f, r);
 	r = raw_open(f);
 	OK(f, rdb_get(r, CF_RECORDS, &k, &s, &f->err));
-	assert_memory_equal(rdb_value(s).data, "\0\0\0\2", 4);
+	assert_memory_equal(rdb_value(s).data, "\0\0\0\3", 4);
 	rocksdb_pinnableslice_destroy(s);
 	raw_close(f, r);
 	RUN(f, .id = 2, .seed = 1, .to = 1000, .finish = true);
@@ -230,9 +230,10 @@ static void calls_write_few_keys(void **state)
 	RUN(f, .id = 2, .seed = 2, .to = 5000, .finish = true);
 	/* record, due, holder, blob, and who needs each of two leaves */
 	assert_int_equal(keys_written(f, join_1_2), 4 + 2);
-	assert_int_equal(keys_written(f, drop_1), 3); /* its blob stays */
-	/* the same as joining, and of one leaf the blob and its row */
-	assert_int_equal(keys_written(f, drop_9), 6 + 2);
+	/* record, due, holder, and who of its recipients has it; its blob stays */
+	assert_int_equal(keys_written(f, drop_1), 4);
+	/* the same as joining, the recipients, and of one leaf the blob and its row */
+	assert_int_equal(keys_written(f, drop_9), 7 + 2);
 	/* record, due, and that it is unfinished */
 	assert_int_equal(keys_written(f, create_10), 3);
 }

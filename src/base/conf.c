@@ -1,4 +1,4 @@
-#include "server/conf.h"
+#include "base/conf.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -5,8 +5,8 @@
  * compresses) and its libconfuse, 3.3, fails an operator: it counts a line with a comment three
  * times, takes blocks and comments that are never closed, loses characters ("64+" is 64), and stops
  * at the first error. */
-#ifndef RESTANTE_SERVER_CONF_H
-#define RESTANTE_SERVER_CONF_H
+#ifndef RESTANTE_BASE_CONF_H
+#define RESTANTE_BASE_CONF_H
 
 #include <stddef.h>
 
