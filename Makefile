@@ -1,6 +1,7 @@
 # restante - `make serve` runs it, `make check` proves it. `make help` lists the rest.
 
 PREFIX  ?= /usr/local
+LIBDIR  ?= $(PREFIX)/lib
 DESTDIR ?=
 SAN     ?=
 CC      ?= gcc
@@ -12,9 +13,14 @@ PROFILE := $(if $(SAN),san-$(subst $(comma),-,$(SAN)),release)
 BUILD   ?= build/$(PROFILE)
 
 # ---- packages -------------------------------------------------------------------------------
-DEPS_BUILD := gcc libc6-dev pkg-config libmicrohttpd-dev librocksdb-dev libsodium-dev nettle-dev \
+DEPS_SERVER := gcc libc6-dev pkg-config libmicrohttpd-dev librocksdb-dev libsodium-dev nettle-dev \
               libjansson-dev libgnutls28-dev libsystemd-dev uthash-dev libxxhash-dev libisal-dev
+DEPS_CLIENT := gcc libc6-dev pkg-config libcurl4-openssl-dev libsodium-dev nettle-dev libjansson-dev \
+              libvips-dev libopusfile-dev libmagic-dev libisal-dev
+DEPS_VIDEO := libavformat-dev libavcodec-dev libavutil-dev libswscale-dev
+DEPS_BUILD := $(DEPS_SERVER) $(DEPS_CLIENT) $(DEPS_VIDEO)
 DEPS_CHECK := $(DEPS_BUILD) libcmocka-dev curl age nginx openssl mandoc g++ python3 chromium python3-tuspy \
+              python3-jsonschema imagemagick webp libheif-examples libimage-exiftool-perl opus-tools ffmpeg \
               $(if $(shell command -v npm),,nodejs npm)
 # some packages of nodejs bring npm along, and exclude the one of that name
 DEPS_BENCH := $(DEPS_CHECK) wrk nodejs $(if $(shell command -v npm),,npm)
@@ -24,13 +30,14 @@ DEPS_FUZZ  := clang-14 libclang-rt-14-dev
 # ---- flags ----------------------------------------------------------------------------------
 PKGS     := libmicrohttpd libsodium nettle jansson gnutls libsystemd
 OPT      := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=$(SAN),-O2)
-HARDEN   := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE \
+HARDEN   := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIC -fvisibility=hidden \
             $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
             -Wpointer-arith -Wformat=2 -Wvla -Werror
 CPPFLAGS := -D_GNU_SOURCE -Iinclude -Isrc -I.
 CFLAGS   := -std=c11 -g $(OPT) $(HARDEN) $(WARN) -pthread
 LDFLAGS  := -pie -Wl,-z,relro,-z,now -pthread $(if $(SAN),-fsanitize=$(SAN))
+LIBS_CLIENT := -lcurl -lsodium -lnettle -ljansson
 LIBS     := -lmicrohttpd -lrocksdb -lsodium -lnettle -ljansson -lgnutls -lsystemd -lxxhash -lisal
 
 # ---- sources, by room ------------------------------------------------------------------------
@@ -59,7 +66,33 @@ SERVER  := src/server/settings.c src/server/settings_table.c \
            src/server/tls.c src/server/address.c src/server/census.c src/server/details.c \
            src/server/claims.c src/server/http.c src/server/run.c
 
-TESTLIB := tests/lib/client.c tests/lib/server.c tests/lib/tus.c tests/lib/rufh.c
+# librestante, and what the command adds to it
+SEAL    := src/client/seal/bech32.c src/client/seal/key.c src/client/seal/padme.c \
+           src/client/seal/hkdf.c src/client/seal/stanza.c src/client/seal/header.c \
+           src/client/seal/payload.c src/client/seal/sealer.c src/client/seal/opener.c
+ENVELOPE := src/client/seal/envelope.c src/client/seal/envelope_json.c src/client/token.c
+CLIENT  := src/client/fail.c src/client/version.c src/client/address.c src/client/response.c src/client/exchange.c \
+           src/client/transport.c src/client/retry.c \
+           src/client/client.c src/client/manage.c
+SENDING := src/client/source.c src/client/source_file.c src/client/source_fd.c src/client/tally.c \
+           src/client/tus.c src/client/leg.c src/client/leg_answer.c src/client/parts.c src/client/state.c src/client/send.c \
+           src/client/send_legs.c src/client/upload.c
+FETCH   := src/client/content_range.c src/client/head.c src/client/opening.c src/client/part_file.c \
+           src/client/stream.c src/client/stream_answer.c src/client/fetch.c src/client/fetch_at.c
+PHOTO   := src/photo/photo.c src/photo/load.c src/photo/heif.c src/photo/kind.c src/photo/jpeg.c \
+           src/photo/image.c src/photo/colour.c src/photo/encode.c src/photo/fit.c src/photo/preview.c \
+           src/photo/strip.c src/photo/strip_jpeg.c src/photo/strip_png.c src/photo/strip_webp.c \
+           src/photo/strip_gif.c src/photo/thumbhash.c
+VOICE   := src/voice/voice.c src/voice/foreign.c
+CLI     := src/cli/main.c src/cli/command.c src/cli/options.c src/cli/settings.c src/cli/folders.c \
+           src/cli/cancel.c src/cli/trouble.c src/cli/say.c src/cli/words.c src/cli/json.c \
+           src/cli/progress.c src/cli/input.c src/cli/media.c src/cli/card.c src/cli/prepare.c \
+           src/cli/feed.c src/cli/state.c src/cli/spool.c src/cli/emit.c src/cli/job.c \
+           src/cli/send.c src/cli/send_file.c src/cli/send_stream.c src/cli/sink.c \
+           src/cli/cmd_put.c src/cli/cmd_get.c src/cli/cmd_envelope.c src/cli/cmd_token.c \
+           src/cli/cmd_manage.c
+
+TESTLIB := tests/lib/client.c tests/lib/server.c tests/lib/tus.c tests/lib/rufh.c tests/lib/fake.c tests/lib/fake_peer.c tests/lib/sealed.c tests/lib/proxy.c
 UNIT    := test_text test_num test_clock test_log test_digest test_token test_range \
            test_digest_header test_etag test_query test_sf test_metadata test_concat test_checksum \
            test_sums test_settings test_keys test_cache \
@@ -70,29 +103,37 @@ PROTO   := test_put test_fetch test_head test_library test_limits test_faults te
            test_nginx test_tus test_tus_extensions test_checksum test_concat \
            test_rufh test_handover test_keep test_manage
 FUZZ    := fuzz_token fuzz_range fuzz_digest_header fuzz_params fuzz_config fuzz_sf fuzz_metadata \
-           fuzz_concat fuzz_checksum fuzz_details
+           fuzz_concat fuzz_checksum fuzz_details fuzz_envelope fuzz_seal_header fuzz_seal_payload fuzz_ogg
 
 CRASH   := tests/crash/crash.c tests/crash/chance.c tests/crash/ask.c tests/crash/blobs.c \
            tests/crash/uploads.c tests/crash/append.c tests/crash/tus.c tests/crash/rufh.c \
            tests/crash/concat.c tests/crash/marks.c
 
+# Suites of librestante and of the media files' preparation, and of the command (scripts).
+LIBRARY := test_envelope test_token_api test_voice test_video test_key test_seal test_tamper test_age_vectors test_age_tool test_transport test_patience test_trust test_http2 test_client test_retry test_fetching test_part_file test_answers test_seek test_live test_photo test_photo_limits test_thumbhash test_ciphertext test_source test_upload test_resume
+COMMAND := headers install embedding
+
 objs = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
 # ---- what people type -------------------------------------------------------------------------
-.PHONY: all serve check check-unit check-engine check-proto bench crash fuzz lint format docs \
-        install clean help deps deps-check deps-bench deps-lint deps-fuzz
+.PHONY: all serve client check check-unit check-engine check-proto bench crash fuzz lint format docs \
+        install clean help deps deps-server deps-client deps-check deps-bench deps-lint deps-fuzz
 .DEFAULT_GOAL := all
 
-all: build/restanted
+all: build/restanted build/restante $(BUILD)/$(SHARED) $(BUILD)/librestante.a
 
 help:
 	@sed -n 's/^#> //p' Makefile
 
 #> make serve         install what is missing, build, serve on 127.0.0.1:8080 (data in ./data)
-serve: deps
-	@$(MAKE) --no-print-directory all
+serve: deps-server
+	@$(MAKE) --no-print-directory build/restanted
 	@conf/serve-hint
 	@exec build/restanted --data-dir $(DATA)
+
+#> make client        install what is missing, build the restante command (build/restante) and librestante
+client: deps-client
+	@$(MAKE) --no-print-directory build/restante $(BUILD)/$(SHARED) $(BUILD)/librestante.a
 
 #> make check         install what the tests need, build, run every test (SAN=address,undefined or SAN=thread)
 check: deps-check
@@ -115,18 +156,20 @@ fuzz: deps-fuzz
 #> make lint          clang-format and cppcheck
 #> make format        lay the sources out
 #> make docs          print conf/restante.conf and the settings of restante.conf(5) from the table
-#> make install       DESTDIR= PREFIX=/usr/local
+#> make install       DESTDIR= PREFIX=/usr/local LIBDIR=PREFIX/lib
 #> make clean
 
 # ---- packages: asks apt only for what is missing ------------------------------------------------
 deps:       ; @conf/deps $(DEPS_BUILD)
+deps-server: ; @conf/deps $(DEPS_SERVER)
+deps-client: ; @conf/deps $(DEPS_CLIENT) $(DEPS_VIDEO)
 deps-check: ; @conf/deps $(DEPS_CHECK)
 deps-bench: ; @conf/deps $(DEPS_BENCH)
 deps-lint:  ; @conf/deps $(DEPS_LINT)
 deps-fuzz:  ; @conf/deps $(DEPS_BUILD) $(DEPS_FUZZ)
 
 # ---- programs -----------------------------------------------------------------------------------
-$(BUILD)/%.o: %.c Makefile
+$(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
@@ -153,6 +196,44 @@ build/restanted: $(BUILD)/restanted
 	ln -sf $(patsubst build/%,%,$(BUILD))/restanted $@
 endif
 
+# librestante: the shared one, and one for static linking that hides as much: only what include/ has.
+SONAME := librestante.so.0
+SHARED := librestante.so.0.1.0
+LIBRESTANTE := $(call objs,$(SEAL) $(ENVELOPE) $(CLIENT) $(SENDING) $(FETCH))
+$(BUILD)/$(SHARED): $(LIBRESTANTE) $(BUILD)/libwire.a $(BUILD)/libbase.a
+	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,-z,relro,-z,now,-z,defs -pthread \
+	    $(if $(SAN),-fsanitize=$(SAN)) $^ $(LIBS_CLIENT) -lisal -o $@
+	ln -sf $(SHARED) $(BUILD)/$(SONAME)
+	ln -sf $(SHARED) $(BUILD)/librestante.so
+$(BUILD)/librestante.a: $(LIBRESTANTE) $(BUILD)/libwire.a $(BUILD)/libbase.a
+	ld -r -o $(BUILD)/restante-whole.o $^
+	objcopy --localize-hidden $(BUILD)/restante-whole.o
+	@rm -f $@
+	ar rcs $@ $(BUILD)/restante-whole.o
+# The same, with its inside open: for tests and fuzz targets.
+$(BUILD)/libclient.a: $(LIBRESTANTE)
+
+# The command. Videos are looked into where ffmpeg's libraries are there, or VIDEO=no.
+FFMPEG := libavformat libavcodec libavutil libswscale
+VIDEO  ?= $(shell pkg-config --exists $(FFMPEG) 2>/dev/null && echo yes || echo no)
+VIDEO_SOURCE := $(if $(filter yes,$(VIDEO)),src/video/video.c src/video/container.c src/video/file_io.c \
+                src/video/remux.c src/video/poster.c src/video/shape.c,src/video/none.c)
+LIBS_VIDEO := $(if $(filter yes,$(VIDEO)),$(shell pkg-config --libs $(FFMPEG) 2>/dev/null))
+LIBS_MEDIA := $(shell pkg-config --libs vips opusfile opus 2>/dev/null)
+CFLAGS_MEDIA := $(shell pkg-config --cflags vips opusfile 2>/dev/null | sed 's/-I/-isystem /g')
+$(call objs,$(PHOTO) $(VOICE)) $(BUILD)/tests/fuzz/fuzz_photo.o: CPPFLAGS += $(CFLAGS_MEDIA)
+$(BUILD)/libmedia.a: $(call objs,$(PHOTO) $(VOICE))
+$(BUILD)/restante: $(call objs,$(CLI) $(VIDEO_SOURCE)) $(BUILD)/libmedia.a $(BUILD)/librestante.a $(BUILD)/libbase.a
+	$(CC) $(LDFLAGS) $^ $(LIBS_CLIENT) $(LIBS_MEDIA) $(LIBS_VIDEO) -lmagic -lisal -lm -o $@
+# One that was built without them, for the tests.
+$(BUILD)/restante-novideo: $(call objs,$(CLI) src/video/none.c) $(BUILD)/libmedia.a $(BUILD)/librestante.a $(BUILD)/libbase.a
+	$(CC) $(LDFLAGS) $^ $(LIBS_CLIENT) $(LIBS_MEDIA) -lmagic -lisal -lm -o $@
+ifneq ($(BUILD),build)
+build/restante: $(BUILD)/restante
+	@mkdir -p build
+	ln -sf $(patsubst build/%,%,$(BUILD))/restante $@
+endif
+
 # ---- tests --------------------------------------------------------------------------------------
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(ARCHIVES) $(call objs,storage/engines.c)
 	$(CC) $(LDFLAGS) $(filter %.o,$^) $(ARCHIVES) $(LIBS) -lcmocka -o $@
@@ -167,28 +248,43 @@ $(BUILD)/tests/crash/orphans: $(call objs,tests/crash/orphans.c storage/engines.
 	$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
 $(BUILD)/tests/crash/crash: | $(BUILD)/tests/crash/orphans
 
+# Of the client: all that is ours is within reach, the server is a process.
+$(BUILD)/tests/library/%: $(BUILD)/tests/library/%.o $(BUILD)/libtest.a $(BUILD)/libclient.a $(BUILD)/libmedia.a $(BUILD)/libwire.a $(BUILD)/libbase.a $(call objs,$(VIDEO_SOURCE))
+	$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LIBS_CLIENT) $(LIBS_MEDIA) $(LIBS_VIDEO) -lisal -lgnutls -lcmocka -lm -o $@
+
 TESTS_UNIT   := $(UNIT:%=$(BUILD)/tests/unit/%)
 TESTS_ENGINE := $(ENGINE:%=$(BUILD)/tests/engine/%)
 TESTS_PROTO  := $(PROTO:%=$(BUILD)/tests/proto/%)
-.SECONDARY: $(call objs,$(UNIT:%=tests/unit/%.c) $(ENGINE:%=tests/engine/%.c) $(PROTO:%=tests/proto/%.c))
+TESTS_LIBRARY := $(LIBRARY:%=$(BUILD)/tests/library/%)
+TESTS_COMMAND := $(COMMAND:%=tests/command/%)
+.SECONDARY: $(call objs,$(UNIT:%=tests/unit/%.c) $(ENGINE:%=tests/engine/%.c) $(PROTO:%=tests/proto/%.c) \
+            $(LIBRARY:%=tests/library/%.c))
 
 export BUILD SAN
 .PHONY: check-run check-build
-check-build: build/restanted $(BUILD)/restanted $(BUILD)/restanted-faulty $(TESTS_UNIT) $(TESTS_ENGINE) $(TESTS_PROTO)
+check-build: build/restanted build/restante $(BUILD)/restanted $(BUILD)/restanted-faulty $(TESTS_UNIT) $(TESTS_ENGINE) \
+             $(TESTS_PROTO) $(TESTS_LIBRARY) $(BUILD)/restante $(BUILD)/restante-novideo $(BUILD)/$(SHARED)
 # A sanitizer build runs the suites that are about our own memory and threads.
 check-run: check-build $(if $(SAN),,$(BUILD)/tests/crash/crash $(FUZZ:%=$(BUILD)/tests/fuzz/%))
-	@tests/run $(TESTS_UNIT) $(TESTS_ENGINE) $(TESTS_PROTO) \
-	    $(if $(SAN),,tests/house tests/examples tests/clients/clients \
+	@tests/run $(TESTS_UNIT) $(TESTS_ENGINE) $(TESTS_PROTO) $(TESTS_LIBRARY) \
+	    $(if $(SAN),,$(TESTS_COMMAND) tests/house tests/examples tests/clients/clients \
     tests/clients/browser tests/clients/differential tests/crash/slice tests/fuzz/slice)
 
+check-library: build/restanted $(BUILD)/restanted $(BUILD)/restante $(BUILD)/restante-novideo $(TESTS_LIBRARY) ; @tests/run $(TESTS_LIBRARY) $(TESTS_COMMAND)
 check-unit:   $(TESTS_UNIT)   ; @tests/run $^
 check-engine: $(TESTS_ENGINE) ; @tests/run $^
 check-proto:  build/restanted $(BUILD)/restanted $(BUILD)/restanted-faulty $(TESTS_PROTO) ; @tests/run $(TESTS_PROTO)
 
 # Replays files through a target (in `make check`, with gcc) ...
+FUZZ_CLIENT := fuzz_envelope fuzz_seal_header fuzz_seal_payload fuzz_ogg
+$(FUZZ_CLIENT:%=$(BUILD)/tests/fuzz/%): $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/libclient.a $(BUILD)/libmedia.a $(BUILD)/libwire.a $(BUILD)/libbase.a
+	$(CC) $(LDFLAGS) $^ $(LIBS_CLIENT) $(LIBS_MEDIA) -lisal -lm -o $@
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(ARCHIVES) $(call objs,storage/engines.c)
 	$(CC) $(LDFLAGS) $(filter %.o,$^) $(ARCHIVES) $(LIBS) -o $@
-# ... and the same target under libFuzzer.
+# ... and the same targets under libFuzzer.
+$(FUZZ_CLIENT:%=build/fuzz/%): build/fuzz/%: tests/fuzz/%.c $(BASE) $(WIRE) $(SEAL) $(ENVELOPE) $(CLIENT) $(SENDING) $(FETCH) $(PHOTO) $(VOICE)
+	@mkdir -p $(@D)
+	clang-14 $(CPPFLAGS) $(CFLAGS_MEDIA) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -pthread $^ $(LIBS_CLIENT) $(LIBS_MEDIA) -lisal -lm -o $@
 build/fuzz/%: tests/fuzz/%.c $(BASE) $(WIRE) $(STORAGE) $(SERVER) storage/engines.c
 	@mkdir -p $(@D)
 	clang-14 $(CPPFLAGS) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -pthread $^ $(LIBS) -o $@
@@ -213,11 +309,30 @@ format:
 docs: $(BUILD)/restanted
 	conf/print-docs $(BUILD)/restanted
 
+# What is installed knows PREFIX and LIBDIR, and nothing of DESTDIR. Libraries in a folder that the
+# loader looks into (as /usr/local/lib) are found by it after ldconfig.
+VERSION = $(shell sed -n 's/.*RESTANTE_VERSION "\(.*\)"/\1/p' include/restante/version.h)
 install: all
 	install -D -m 755 $(BUILD)/restanted $(DESTDIR)$(PREFIX)/sbin/restanted
 	install -D -m 644 conf/restante.conf $(DESTDIR)$(PREFIX)/share/doc/restante/restante.conf
 	install -D -m 644 doc/restanted.8 $(DESTDIR)$(PREFIX)/share/man/man8/restanted.8
 	install -D -m 644 doc/restante.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/restante.conf.5
+	install -D -m 755 $(BUILD)/restante $(DESTDIR)$(PREFIX)/bin/restante
+	install -D -m 644 doc/restante.1 $(DESTDIR)$(PREFIX)/share/man/man1/restante.1
+	install -D -m 644 conf/restante.bash-completion \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/restante
+	install -D -m 644 $(BUILD)/$(SHARED) $(DESTDIR)$(LIBDIR)/$(SHARED)
+	ln -sf $(SHARED) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/librestante.so
+	install -D -m 644 $(BUILD)/librestante.a $(DESTDIR)$(LIBDIR)/librestante.a
+	install -d $(DESTDIR)$(PREFIX)/include/restante
+	install -m 644 include/restante/*.h $(DESTDIR)$(PREFIX)/include/restante/
+	sed -e 's|@prefix@|$(PREFIX)|' -e 's|@libdir@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|' \
+	    -e 's|@version@|$(VERSION)|' -e 's|@libs@|$(LIBS_CLIENT) -pthread|' \
+	    conf/restante.pc.in >$(BUILD)/restante.pc
+	install -D -m 644 $(BUILD)/restante.pc $(DESTDIR)$(LIBDIR)/pkgconfig/restante.pc
+	install -D -m 644 doc/envelope.schema.json \
+	    $(DESTDIR)$(PREFIX)/share/doc/restante/envelope.schema.json
 clean:
 	rm -rf build
 

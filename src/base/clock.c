@@ -101,6 +101,16 @@ static bool take_month(struct reader *r, struct tm *tm)
 	return false;
 }
 
+static bool take_month_number(struct reader *r, struct tm *tm)
+{
+	int month;
+
+	if (!take_digits(r, 2, &month) || month < 1 || month > 12)
+		return false;
+	tm->tm_mon = month - 1;
+	return true;
+}
+
 /* RFC 9110 section 5.6.7: a year that appears to be more than 50 years away is a past one. */
 static int full_year(int two_digits, int this_year)
 {
@@ -131,6 +141,8 @@ static bool take_field(struct reader *r, char field, struct tm *tm)
 		return take_weekday(r, true);
 	case 'b':
 		return take_month(r, tm);
+	case 'm':
+		return take_month_number(r, tm);
 	case 'd':
 		return take_digits(r, 2, &tm->tm_mday);
 	case 'e':
@@ -192,4 +204,15 @@ bool clock_parse_http(const char *text, size_t n, int64_t *out)
 		}
 	}
 	return false;
+}
+
+bool clock_parse_rfc3339(const char *text, size_t n, int64_t *out)
+{
+	struct tm tm = { 0 };
+
+	if (!read_form("%Y-%m-%dT%H:%M:%SZ", text, n, &tm) || !is_date(&tm) || tm.tm_sec == 60 ||
+	    tm.tm_year < 70)
+		return false;
+	*out = timegm(&tm);
+	return true;
 }

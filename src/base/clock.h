@@ -25,4 +25,8 @@ void clock_http(char out[static CLOCK_HTTP_SIZE], int64_t unix_s);
  * take. False and *out untouched if it is none. */
 bool clock_parse_http(const char *text, size_t n, int64_t *out);
 
+/* Reads what clock_rfc3339() writes and nothing else of RFC 3339: capitals, no fraction, no offset
+ * but Z, no leap second, no year before 1970. False and *out untouched if it is none. */
+bool clock_parse_rfc3339(const char *text, size_t n, int64_t *out);
+
 #endif

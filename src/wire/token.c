@@ -109,22 +109,6 @@ static bool raw_read(struct raw *r, const char *text, size_t n)
 	return is_type(r->b[0]) && count_caveats(r);
 }
 
-/* ---- verifying --------------------------------------------------------------------------------
- */
-
-static bool tag_matches(const struct raw *r, const uint8_t key[static TOKEN_KEYBYTES])
-{
-	uint8_t tag[TAG_BYTES];
-	bool same;
-
-	hash(tag, key, TOKEN_KEYBYTES, r->b, HEAD_BYTES);
-	for (size_t at = HEAD_BYTES; at < r->tag_at; at += caveat_len(r->b[at]))
-		chain(tag, r->b + at, caveat_len(r->b[at]));
-	same = sodium_memcmp(tag, r->b + r->tag_at, TAG_BYTES) == 0;
-	sodium_memzero(tag, sizeof(tag));
-	return same;
-}
-
 static void apply_caveat(struct token *t, const uint8_t *caveat)
 {
 	if (caveat[0] == CAVEAT_RECIPIENT) {
@@ -142,8 +126,36 @@ static void read_fields(struct token *t, const struct raw *r)
 	t->key_id = r->b[1];
 	memcpy(t->upload.b, r->b + UPLOAD_AT, sizeof(t->upload.b));
 	t->not_after = bytes_get_u32(r->b + NOT_AFTER_AT);
+	t->caveat_count = (uint8_t)r->caveats;
 	for (size_t at = HEAD_BYTES; at < r->tag_at; at += caveat_len(r->b[at]))
 		apply_caveat(t, r->b + at);
+}
+
+enum err_code token_read(struct token *out, const char *text, size_t n)
+{
+	struct raw r;
+
+	if (!raw_read(&r, text, n))
+		return ERR_INVALID;
+	read_fields(out, &r);
+	sodium_memzero(&r, sizeof(r)); /* to a client the tag is a secret */
+	return ERR_OK;
+}
+
+/* ---- verifying --------------------------------------------------------------------------------
+ */
+
+static bool tag_matches(const struct raw *r, const uint8_t key[static TOKEN_KEYBYTES])
+{
+	uint8_t tag[TAG_BYTES];
+	bool same;
+
+	hash(tag, key, TOKEN_KEYBYTES, r->b, HEAD_BYTES);
+	for (size_t at = HEAD_BYTES; at < r->tag_at; at += caveat_len(r->b[at]))
+		chain(tag, r->b + at, caveat_len(r->b[at]));
+	same = sodium_memcmp(tag, r->b + r->tag_at, TAG_BYTES) == 0;
+	sodium_memzero(tag, sizeof(tag));
+	return same;
 }
 
 enum err_code token_verify(struct token *out, const char *text, size_t n, enum token_type want,

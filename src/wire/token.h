@@ -26,13 +26,14 @@
 
 enum token_type { TOKEN_FETCH = 0x11, TOKEN_MANAGE = 0x12, TOKEN_UPLOAD = 0x13 };
 
-/* What a verified token grants. not_after is the earliest of all; recipients holds every recipient
+/* What is written in a token. not_after is the earliest of all; recipients holds every recipient
  * caveat in order (a token with two different ones acknowledges for nobody: the caller decides). */
 struct token {
 	enum token_type type;
 	uint8_t key_id;
 	struct upload_id upload;
 	uint32_t not_after;
+	uint8_t caveat_count; /* of either kind */
 	uint8_t recipient_count;
 	uint16_t recipients[TOKEN_CAVEATS_MAX];
 };
@@ -49,6 +50,10 @@ void token_mint(char out[static TOKEN_PLAIN_CHARS + 1], const struct token *t,
  * ERR_EXPIRED (now > not_after). *out is written on ERR_OK only. Touches no store. */
 enum err_code token_verify(struct token *out, const char *text, size_t n, enum token_type want,
 			   int64_t now, token_key_lookup *keys, const void *ctx);
+
+/* Reads text[0..n) by its layout alone, believing everything: for who holds a token and has no key.
+ * ERR_INVALID if it is none. *out is written on ERR_OK only. */
+enum err_code token_read(struct token *out, const char *text, size_t n);
 
 /* Adds a caveat to text[0..n) without any key, writing the narrower token and its NUL to out.
  * ERR_INVALID if the text is no token by its layout, ERR_TOOBIG if it has 8 caveats already. */

@@ -1,0 +1,101 @@
+#include "cli/send.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cli/cancel.h"
+#include "cli/card.h"
+#include "cli/emit.h"
+#include "cli/folders.h"
+#include "cli/job.h"
+#include "cli/say.h"
+
+/* ---- what is sealed already ---------------------------------------------------------------- */
+
+static bool copy_stream(struct job *j, int to)
+{
+	uint8_t piece[65536];
+	ssize_t k;
+
+	while ((k = read(j->in.fd, piece, sizeof(piece))) != 0) {
+		if (k < 0 && errno != EINTR)
+			return trouble_errno(j->t, j->in.shown);
+		if (!cancel_not(j->t) ||
+		    (k > 0 && !say_bytes(to, "the state folder", piece, (size_t)k, j->t)))
+			return false;
+	}
+	return true;
+}
+
+/* The library wants a file: one without a name is made of the stream. */
+static bool send_sealed_stream(struct job *j)
+{
+	char *folder = folders_state(j->t), path[40];
+	struct restante_error e = { 0 };
+	int fd = folder != NULL ? open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : -1;
+	bool ok = fd >= 0;
+
+	if (folder != NULL && fd < 0)
+		(void)trouble_errno(j->t, folder);
+	free(folder);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	ok = ok && copy_stream(j, fd) &&
+	     job_ok(j, restante_upload_sealed_file(j->upload, path, &e), &e) && job_run(j, j->card);
+	if (fd >= 0)
+		(void)close(fd);
+	return ok;
+}
+
+bool send_sealed(struct job *j)
+{
+	enum media kind = j->s->options->kind;
+	struct restante_error e = { 0 };
+	bool ok;
+
+	if (!job_upload(j, media_name(kind == MEDIA_AUTO ? MEDIA_FILE : kind)))
+		return false;
+	if (j->in.stream)
+		ok = send_sealed_stream(j);
+	else
+		ok = job_take_place(j) &&
+		     job_ok(j, restante_upload_sealed_file(j->upload, j->in.path, &e), &e) &&
+		     job_run_resumable(j, j->card);
+	return ok && emit_sealed(j->card, j->upload, j->t);
+}
+
+/* ---- interface ----------------------------------------------------------------------------- */
+
+static bool dispatch(struct job *j)
+{
+	if (!input_open(&j->in, j->in.path, j->t) || !card_new(&j->card, j->t))
+		return false;
+	if (j->s->options->sealed)
+		return send_sealed(j);
+	if (j->s->options->live)
+		return send_live(j);
+	return j->in.stream ? send_stream(j) : send_file(j);
+}
+
+bool send_one(struct sender *s, const char *path, struct trouble *t)
+{
+	struct job j = { .s = s, .t = t, .final = -1 };
+	bool ok;
+
+	j.in.path = path;
+	j.in.fd = j.content.fd = j.state.lock = -1;
+	progress_start(&s->progress, !s->settings->quiet);
+	ok = dispatch(&j);
+	progress_clear(&s->progress);
+	feed_free(j.feed);
+	restante_upload_free(j.upload);
+	prepare_fini(&j.content);
+	state_close(&j.state);
+	restante_envelope_free(j.card);
+	input_close(&j.in);
+	if (j.final > STDOUT_FILENO)
+		(void)close(j.final);
+	return ok;
+}
