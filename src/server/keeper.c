@@ -34,25 +34,33 @@ static void ask_disk(struct server *s)
 		atomic_store(&s->disk_free, (uint64_t)v.f_bavail * v.f_frsize);
 }
 
-/* Its end may have been moved between the listing and now; once it is overdue nobody moves it. */
-static bool still_due(struct server *s, const struct upload_id *id)
+/* Its end may have been moved since it was listed; once it is over nobody moves it. ERR_EXISTS: it
+ * was.
+ */
+static enum err_code check_due(struct server *s, const struct upload_id *id, int64_t now,
+			       struct err *e)
 {
 	struct upload *u = NULL;
-	bool due = store_lookup(s->store, id, &u, NULL) != ERR_OK || u->expires_s <= clock_now_s();
+	enum err_code rc = store_lookup(s->store, id, &u, e);
 
+	if (rc == ERR_DELETED)
+		return ERR_OK; /* a tombstone */
+	if (rc == ERR_OK && u->expires_s > now)
+		rc = ERR_EXISTS;
 	upload_free(u);
-	return due;
+	return rc;
 }
 
-static enum err_code drop(struct server *s, const struct upload_id *id, struct err *e)
+static enum err_code drop(struct server *s, const struct upload_id *id, int64_t now, struct err *e)
 {
 	enum err_code rc;
 
 	/* whoever works on it is about to move its end, or to find that it is over */
 	if (claims_held(s->claims, id))
 		return err_set(e, ERR_BUSY, "an upload that is due is worked on");
-	if (!still_due(s, id))
-		return ERR_OK;
+	rc = check_due(s, id, now, e);
+	if (rc != ERR_OK)
+		return rc;
 	rc = store_drop(s->store, id, e);
 
 	media_forget(s->media, id);
@@ -79,14 +87,17 @@ struct outcome {
 	enum err_code failed; /* of one that is stuck */
 };
 
-static void drop_batch(struct server *server, const struct upload_id *ids, size_t n,
+static void drop_batch(struct server *server, const struct upload_id *ids, size_t n, int64_t now,
 		       struct outcome *o, struct err *e)
 {
 	for (size_t i = 0; i < n; i++) {
 		const bool needed = finals_need(server->finals, &ids[i]);
-		enum err_code rc = needed ? postpone(server, &ids[i], e) : drop(server, &ids[i], e);
+		enum err_code rc =
+			needed ? postpone(server, &ids[i], e) : drop(server, &ids[i], now, e);
 
-		if (rc != ERR_OK && rc != ERR_NOTFOUND) { /* not deleted meanwhile either */
+		if (rc == ERR_EXISTS) {
+			o->postponed++;
+		} else if (rc != ERR_OK && rc != ERR_NOTFOUND) { /* not deleted meanwhile either */
 			o->stuck++;
 			o->failed = rc;
 		} else if (needed) {
@@ -111,7 +122,7 @@ static enum err_code sweep_some(struct server *server, int64_t now, struct outco
 
 	o->stuck = 0;
 	if (rc == ERR_OK)
-		drop_batch(server, ids, n, o, e);
+		drop_batch(server, ids, n, now, o, e);
 	free(ids);
 	*more = n == max;
 	if (rc == ERR_OK && o->stuck > 0 && o->failed != ERR_BUSY &&

@@ -5,6 +5,7 @@
 #include "base/digest.h"
 #include "base/num.h"
 #include "base/text.h"
+#include "storage/store.h"
 #include "wire/digest_header.h"
 #include "wire/query.h"
 
@@ -42,7 +43,7 @@ static const char *take_recipients(struct params *p, const char *v)
 {
 	uint64_t n;
 
-	if (!num_u64(v, strlen(v), PARAMS_RECIPIENTS_MAX, &n))
+	if (!num_u64(v, strlen(v), STORE_RECIPIENTS_MAX, &n))
 		return "recipients is a number from 0 to 1024.";
 	p->recipients = (uint16_t)n;
 	return NULL;

@@ -12,8 +12,6 @@
 #include "server/settings.h"
 #include "wire/metadata.h"
 
-#define PARAMS_RECIPIENTS_MAX 1024
-
 enum kind { KIND_FILE, KIND_PHOTO, KIND_VIDEO, KIND_VOICE, KIND_COUNT };
 
 struct params {

@@ -373,16 +373,20 @@ static enum err_code acknowledge_locked(struct memory *m, const struct upload_id
 {
 	struct held_upload *u = upload_find(m, id);
 	enum err_code rc = upload_there(u, e);
+	struct acks acks;
 	uint16_t others;
 
 	if (rc == ERR_OK)
 		rc = acks_check(u->rec, recipient, e);
 	if (rc != ERR_OK)
 		return rc;
-	acks_add(&u->acks, recipient);
-	others = acks_left(&u->acks, u->rec->recipients);
+	acks = u->acks;
+	acks_add(&acks, recipient);
+	others = acks_left(&acks, u->rec->recipients);
 	if (others == 0)
 		rc = drop_locked(m, id, remember_until_s, e);
+	else
+		u->acks = acks;
 	if (rc == ERR_OK)
 		*left = others;
 	return rc;

@@ -370,7 +370,7 @@ enum err_code record_decode_upload(const struct upload_id *id, struct bytes in, 
 	u.expires_s = (int64_t)take_u64(&input);
 	take_hash(&input, &u);
 	u.meta = take_meta(&input);
-	input.bad |= state > STATE_FINISHED;
+	input.bad |= state > STATE_FINISHED || u.recipients > STORE_RECIPIENTS_MAX;
 	rc = take_extents(&input, u.offset, &extents, &u.extent_count, e);
 	if (rc != ERR_OK)
 		return rc;
