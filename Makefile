@@ -16,7 +16,7 @@ BUILD   ?= build/$(PROFILE)
 DEPS_SERVER := gcc libc6-dev pkg-config libmicrohttpd-dev librocksdb-dev libsodium-dev nettle-dev \
               libjansson-dev libgnutls28-dev libsystemd-dev uthash-dev libxxhash-dev libisal-dev
 DEPS_CLIENT := gcc libc6-dev pkg-config libcurl4-openssl-dev libsodium-dev nettle-dev libjansson-dev \
-              libvips-dev libopusfile-dev libmagic-dev libisal-dev
+              libvips-dev libopusfile-dev libogg-dev libmagic-dev libisal-dev
 DEPS_VIDEO := libavformat-dev libavcodec-dev libavutil-dev libswscale-dev
 DEPS_BUILD := $(DEPS_SERVER) $(DEPS_CLIENT) $(DEPS_VIDEO)
 DEPS_CHECK := $(DEPS_BUILD) libcmocka-dev curl age nginx openssl mandoc g++ python3 chromium python3-tuspy \
@@ -72,7 +72,7 @@ SEAL    := src/client/seal/bech32.c src/client/seal/key.c src/client/seal/padme.
            src/client/seal/payload.c src/client/seal/sealer.c src/client/seal/opener.c
 ENVELOPE := src/client/seal/envelope.c src/client/seal/envelope_json.c src/client/token.c
 CLIENT  := src/client/fail.c src/client/version.c src/client/address.c src/client/response.c src/client/exchange.c \
-           src/client/transport.c src/client/retry.c \
+           src/client/exchange_verdict.c src/client/shallow.c src/client/transport.c src/client/retry.c \
            src/client/client.c src/client/manage.c
 SENDING := src/client/source.c src/client/source_file.c src/client/source_fd.c src/client/tally.c \
            src/client/tus.c src/client/leg.c src/client/leg_answer.c src/client/parts.c src/client/state.c src/client/send.c \
@@ -83,7 +83,7 @@ PHOTO   := src/photo/photo.c src/photo/load.c src/photo/heif.c src/photo/kind.c 
            src/photo/image.c src/photo/colour.c src/photo/encode.c src/photo/fit.c src/photo/preview.c \
            src/photo/strip.c src/photo/strip_jpeg.c src/photo/strip_png.c src/photo/strip_webp.c \
            src/photo/strip_gif.c src/photo/thumbhash.c
-VOICE   := src/voice/voice.c src/voice/foreign.c
+VOICE   := src/voice/voice.c src/voice/page.c src/voice/strip.c src/voice/foreign.c
 CLI     := src/cli/main.c src/cli/command.c src/cli/options.c src/cli/settings.c src/cli/folders.c \
            src/cli/cancel.c src/cli/trouble.c src/cli/say.c src/cli/words.c src/cli/json.c \
            src/cli/progress.c src/cli/input.c src/cli/media.c src/cli/card.c src/cli/prepare.c \
@@ -110,8 +110,9 @@ CRASH   := tests/crash/crash.c tests/crash/chance.c tests/crash/ask.c tests/cras
            tests/crash/concat.c tests/crash/marks.c
 
 # Suites of librestante and of the media files' preparation, and of the command (scripts).
-LIBRARY := test_envelope test_token_api test_voice test_video test_key test_seal test_tamper test_age_vectors test_age_tool test_transport test_patience test_trust test_http2 test_client test_retry test_fetching test_part_file test_answers test_seek test_live test_photo test_photo_limits test_thumbhash test_ciphertext test_source test_upload test_resume
-COMMAND := headers install embedding
+LIBRARY := test_envelope test_token_api test_voice test_video test_key test_seal test_tamper test_age_vectors test_age_tool test_transport test_patience test_trust test_http2 test_client test_wiped test_retry test_fetching test_part_file test_answers test_seek test_live test_photo test_photo_limits test_thumbhash test_ciphertext test_source test_upload test_resume
+ALONE   := proto/test_handover proto/test_limits library/test_patience library/test_live
+COMMAND := headers install embedding put get token settings usage
 
 objs = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
@@ -217,10 +218,10 @@ $(BUILD)/libclient.a: $(LIBRESTANTE)
 FFMPEG := libavformat libavcodec libavutil libswscale
 VIDEO  ?= $(shell pkg-config --exists $(FFMPEG) 2>/dev/null && echo yes || echo no)
 VIDEO_SOURCE := $(if $(filter yes,$(VIDEO)),src/video/video.c src/video/container.c src/video/file_io.c \
-                src/video/remux.c src/video/poster.c src/video/shape.c,src/video/none.c)
+                src/video/remux.c src/video/xiph.c src/video/poster.c src/video/shape.c,src/video/none.c)
 LIBS_VIDEO := $(if $(filter yes,$(VIDEO)),$(shell pkg-config --libs $(FFMPEG) 2>/dev/null))
-LIBS_MEDIA := $(shell pkg-config --libs vips opusfile opus 2>/dev/null)
-CFLAGS_MEDIA := $(shell pkg-config --cflags vips opusfile 2>/dev/null | sed 's/-I/-isystem /g')
+LIBS_MEDIA := $(shell pkg-config --libs vips opusfile opus ogg 2>/dev/null)
+CFLAGS_MEDIA := $(shell pkg-config --cflags vips opusfile ogg 2>/dev/null | sed 's/-I/-isystem /g')
 $(call objs,$(PHOTO) $(VOICE)) $(BUILD)/tests/fuzz/fuzz_photo.o: CPPFLAGS += $(CFLAGS_MEDIA)
 $(BUILD)/libmedia.a: $(call objs,$(PHOTO) $(VOICE))
 $(BUILD)/restante: $(call objs,$(CLI) $(VIDEO_SOURCE)) $(BUILD)/libmedia.a $(BUILD)/librestante.a $(BUILD)/libbase.a
@@ -257,6 +258,8 @@ TESTS_ENGINE := $(ENGINE:%=$(BUILD)/tests/engine/%)
 TESTS_PROTO  := $(PROTO:%=$(BUILD)/tests/proto/%)
 TESTS_LIBRARY := $(LIBRARY:%=$(BUILD)/tests/library/%)
 TESTS_COMMAND := $(COMMAND:%=tests/command/%)
+# They look at the clock.
+TESTS_ALONE   := $(ALONE:%=$(BUILD)/tests/%)
 .SECONDARY: $(call objs,$(UNIT:%=tests/unit/%.c) $(ENGINE:%=tests/engine/%.c) $(PROTO:%=tests/proto/%.c) \
             $(LIBRARY:%=tests/library/%.c))
 
@@ -266,9 +269,9 @@ check-build: build/restanted build/restante $(BUILD)/restanted $(BUILD)/restante
              $(TESTS_PROTO) $(TESTS_LIBRARY) $(BUILD)/restante $(BUILD)/restante-novideo $(BUILD)/$(SHARED)
 # A sanitizer build runs the suites that are about our own memory and threads.
 check-run: check-build $(if $(SAN),,$(BUILD)/tests/crash/crash $(FUZZ:%=$(BUILD)/tests/fuzz/%))
-	@tests/run $(TESTS_UNIT) $(TESTS_ENGINE) $(TESTS_PROTO) $(TESTS_LIBRARY) \
-	    $(if $(SAN),,$(TESTS_COMMAND) tests/house tests/examples tests/clients/clients \
-    tests/clients/browser tests/clients/differential tests/crash/slice tests/fuzz/slice)
+	@tests/run $(if $(SAN),,tests/clients/clients) $(filter-out $(TESTS_ALONE),$(TESTS_UNIT) $(TESTS_ENGINE) $(TESTS_PROTO) $(TESTS_LIBRARY)) \
+	    $(if $(SAN),,$(TESTS_COMMAND) tests/house tests/examples tests/clients/browser tests/clients/differential tests/fuzz/slice) \
+	    -- $(TESTS_ALONE) $(if $(SAN),,tests/crash/slice)
 
 check-library: build/restanted $(BUILD)/restanted $(BUILD)/restante $(BUILD)/restante-novideo $(TESTS_LIBRARY) ; @tests/run $(TESTS_LIBRARY) $(TESTS_COMMAND)
 check-unit:   $(TESTS_UNIT)   ; @tests/run $^
@@ -288,9 +291,12 @@ $(FUZZ_CLIENT:%=build/fuzz/%): build/fuzz/%: tests/fuzz/%.c $(BASE) $(WIRE) $(SE
 build/fuzz/%: tests/fuzz/%.c $(BASE) $(WIRE) $(STORAGE) $(SERVER) storage/engines.c
 	@mkdir -p $(@D)
 	clang-14 $(CPPFLAGS) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -pthread $^ $(LIBS) -o $@
+build/fuzz/fuzz_video: tests/fuzz/fuzz_video.c $(VIDEO_SOURCE) $(BASE)
+	@mkdir -p $(@D)
+	clang-14 $(CPPFLAGS) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -pthread $^ $(LIBS_VIDEO) -lsodium -lnettle -lisal -o $@
 .PHONY: fuzz-run
-fuzz-run: $(FUZZ:%=build/fuzz/%)
-	@set -e; for t in $(FUZZ); do mkdir -p build/fuzz/corpus/$$t tests/fuzz/corpus/$$t; \
+fuzz-run: $(FUZZ:%=build/fuzz/%) $(if $(filter yes,$(VIDEO)),build/fuzz/fuzz_video)
+	@set -e; for t in $(notdir $^); do mkdir -p build/fuzz/corpus/$$t tests/fuzz/corpus/$$t; \
 	    echo "== $$t"; build/fuzz/$$t -max_total_time=$(or $(SECONDS),60) -print_final_stats=0 \
 	    -verbosity=0 build/fuzz/corpus/$$t tests/fuzz/corpus/$$t; done
 

@@ -8,7 +8,11 @@
  * A client and everything made from it belongs to one thread at a time; only restante_cancel() may
  * be called from any other. Several clients in several threads are independent. A client must
  * outlive the uploads and fetches made from it. Requests are sent with libcurl, and the
- * environment's proxy settings hold, except for loopback. */
+ * environment's proxy settings hold, except for loopback.
+ *
+ * Grants and tokens are wiped from the library's memory once they were used. The copies that
+ * libcurl, and the TLS library behind it, make of addresses and header fields are out of reach, and
+ * so may stay in memory that was freed. */
 #ifndef RESTANTE_CLIENT_H
 #define RESTANTE_CLIENT_H
 
@@ -52,8 +56,8 @@ RESTANTE_API enum restante_code restante_client_set_ca_file(struct restante_clie
 RESTANTE_API void restante_client_set_retries(struct restante_client *client, unsigned count,
 					      unsigned first_wait_ms);
 
-/* Without a byte in either direction for so long a request is broken off and tried again; default
- * 30,000 ms. Waiting for a recording to go on does not count. */
+/* Without a byte in either direction for so long a request is broken off and tried again; 0: the
+ * default, 30,000 ms. Waiting for a recording to go on does not count. */
 RESTANTE_API void restante_client_set_stall(struct restante_client *client, unsigned ms);
 
 /* Ends what the client's thread is doing, soon, with RESTANTE_CANCELLED, and so everything it
@@ -61,19 +65,21 @@ RESTANTE_API void restante_client_set_stall(struct restante_client *client, unsi
  * Any thread, and signal handlers. */
 RESTANTE_API void restante_cancel(struct restante_client *client);
 
-/* Deletes the upload of a manage token. RESTANTE_GONE if it is not there (any more). */
+/* Deletes the upload of a manage token. RESTANTE_GONE if it is not there (any more); but if it took
+ * more than one try, that is RESTANTE_OK: the first may have done it, and its answer was lost. */
 RESTANTE_API enum restante_code restante_delete(struct restante_client *client,
 						const char *manage_token,
 						struct restante_error *error);
 
-/* Moves the end of the upload of a manage token to ttl_s seconds from now, within the server's
- * bounds; *expires_at is then Unix time in seconds. */
+/* Moves the end of the upload of a manage token to ttl_s seconds from now (0 is RESTANTE_MISUSE),
+ * within the server's bounds; *expires_at is then Unix time in seconds. RESTANTE_LIMIT, and not
+ * tried again by itself, if it has not arrived yet: later it may be. */
 RESTANTE_API enum restante_code restante_extend(struct restante_client *client,
 						const char *manage_token, uint64_t ttl_s,
 						uint64_t *expires_at, struct restante_error *error);
 
 /* Says that this recipient has it. When all have, the server drops it. Again is no failure; after
- * the last it may be RESTANTE_GONE. */
+ * the last it may be RESTANTE_GONE. RESTANTE_LIMIT as above if it has not arrived yet. */
 RESTANTE_API enum restante_code restante_acknowledge(struct restante_client *client,
 						     const char *fetch_token,
 						     struct restante_error *error);

@@ -28,8 +28,9 @@ enum restante_text {
 	RESTANTE_TEXT_TYPE,         /* media type (RFC 6838 section 4.2, "image/jpeg"), without
 				     * parameters, at most 127 bytes; required */
 	RESTANTE_TEXT_TOKEN,        /* the fetch token, by its layout (doc/tokens.md); required */
-	RESTANTE_TEXT_NAME,         /* file name, UTF-8, 1 to 255 bytes; no control characters, no
-				     * "/" or "\\", and neither "." nor ".." */
+	RESTANTE_TEXT_NAME,         /* file name, UTF-8, 1 to 255 bytes; no control characters
+				     * (bidirectional ones too, U+2028 and U+2029), no "/" or
+				     * "\\", and neither "." nor ".." */
 	RESTANTE_TEXT_PREVIEW_TYPE, /* "image/jpeg" or "image/webp"; goes with the preview */
 	RESTANTE_TEXT_COUNT
 };
@@ -88,8 +89,9 @@ RESTANTE_API const uint8_t *restante_envelope_blob(const struct restante_envelop
 /* Writes the JSON on one line, always in the same order of fields, and a NUL to out, which has room
  * for RESTANTE_ENVELOPE_MAX + 1. RESTANTE_INVALID if a required field is missing or fields
  * disagree: of size, sealed_size and sha256 there are all or none (none for what is still being
- * recorded), and sealed_size is restante_sealed_size(size) or more; width and height go together,
- * and so do a preview and its type. RESTANTE_TOOBIG. */
+ * recorded), and sealed_size is from restante_sealed_size(size) to 16 KiB more than that of
+ * restante_padded_size(size); width and height go together, and so do a preview and its type.
+ * RESTANTE_TOOBIG. */
 RESTANTE_API enum restante_code restante_envelope_encode(const struct restante_envelope *envelope,
 							 char *out, struct restante_error *error);
 

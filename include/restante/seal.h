@@ -37,7 +37,7 @@ RESTANTE_API enum restante_code restante_key_new(uint8_t key[RESTANTE_KEY_SIZE],
 						 struct restante_error *error);
 
 /* Writes a key as age writes identities (Bech32 with "AGE-SECRET-KEY-", upper case), and its NUL.
- */
+ * Without a key, nothing but the NUL. */
 RESTANTE_API void restante_key_format(char out[RESTANTE_KEY_TEXT_SIZE],
 				      const uint8_t key[RESTANTE_KEY_SIZE]);
 
@@ -65,7 +65,7 @@ RESTANTE_API enum restante_code restante_sealer_new(struct restante_sealer **out
 /* Takes plaintext and gives sealed bytes, as many of both as fit: *taken of in[0..in_size) were
  * read, *given bytes were written to out. The last chunk needs to be known as such: `last` says
  * that behind `in` there is nothing (in_size may be 0). *done is true once the last sealed byte was
- * given.
+ * given: until then call again, also with no input left. `in` and `out` must not overlap.
  *
  * Give room for at least RESTANTE_SEALED_CHUNK_SIZE to make progress with each call; less is
  * RESTANTE_MISUSE, as is more plaintext after `last`. */
@@ -89,8 +89,9 @@ RESTANTE_API enum restante_code restante_opener_new(struct restante_opener **out
 
 /* Takes sealed bytes and gives authenticated plaintext; parameters as those of
  * restante_sealer_run(), and out_size is at least RESTANTE_CHUNK_SIZE. `last` says that the sealed
- * bytes end behind `in`; *done is true once the whole container was found to be whole. Padding
- * comes out as zeroes.
+ * bytes end behind `in`; *done is true once the whole container was found to be whole: until then
+ * call again, also with no input left, since a call that gives bytes leaves its failure to the next
+ * one. Padding comes out as zeroes. `in` and `out` must not overlap.
  *
  * RESTANTE_INVALID (no age v1 file, or a header this library does not take), RESTANTE_KEY (no
  * stanza opens with it), RESTANTE_TAMPERED (header or payload not authentic, cut short, or with

@@ -75,10 +75,10 @@ static bool name_is_free(struct get *g)
 static bool choose_path(struct get *g)
 {
 	g->path = options_get(g->o, "output");
-	if (g->path == NULL && name_is_free(g))
+	if (g->path == NULL && isatty(STDOUT_FILENO) == 0 && !g->set->json)
+		g->path = "-"; /* redirected on purpose */
+	else if (g->path == NULL && name_is_free(g))
 		g->path = g->name;
-	else if (g->path == NULL && isatty(STDOUT_FILENO) == 0)
-		g->path = "-";
 	if (g->path == NULL)
 		return trouble_usage(g->t, "say with -o where to write; -o - is the terminal");
 	if (g->path[0] == '\0')
@@ -155,13 +155,25 @@ static bool copy_all(struct get *g, struct sink *sink)
 	return written(g, restante_fetch_to(g->fetch, sink_write, sink, &e), &e);
 }
 
+/* The server would only say that it knows no such upload. */
+static bool is_fetch_token(const char *token, struct trouble *t)
+{
+	struct restante_token_info info;
+	struct restante_error e = { 0 };
+
+	if (restante_token_read(&info, token, &e) != RESTANTE_OK)
+		return trouble_library(t, &e, NULL);
+	return info.type == RESTANTE_TOKEN_FETCH ||
+	       trouble_local(t, ERR_INVALID, "a token of another kind: this needs the fetch token");
+}
+
 static bool copy_sealed(struct get *g, struct sink *sink)
 {
 	char token[RESTANTE_TOKEN_SIZE];
 	struct restante_error e = { 0 };
 	enum restante_code rc;
 
-	if (!command_token(token, g->o->args[0], g->t))
+	if (!command_token(token, g->o->args[0], g->t) || !is_fetch_token(token, g->t))
 		return false;
 	rc = restante_fetch_sealed(g->client, token, SEALED_MAX, sink_write, sink, &e);
 	explicit_bzero(token, sizeof(token));

@@ -106,11 +106,14 @@ static bool await(const struct feed *f)
 static void *run(void *ctx)
 {
 	struct feed *f = ctx;
+	struct input *in = f->in;
+	/* of a file the head was read without moving on */
+	bool ended = in->stream && in->ended,
+	     on = pass(f, in->head, in->stream ? in->head_size : 0);
 	ssize_t k = 1;
-	bool on = pass(f, f->in->head, f->in->head_size);
 
-	while (on && k != 0 && !f->in->ended && await(f)) {
-		k = read(f->in->fd, f->piece, PIECE);
+	while (on && k != 0 && !ended && await(f)) {
+		k = read(in->fd, f->piece, PIECE);
 		if (k < 0 && errno != EINTR && errno != EAGAIN) {
 			f->failure = errno;
 			restante_cancel(f->client);

@@ -1,6 +1,7 @@
 #include "cli/folders.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,4 +73,30 @@ char *folders_state(struct trouble *t)
 		return NULL;
 	}
 	return path;
+}
+
+/* Not every file system has files without a name from the beginning. */
+static int made_and_removed(const char *folder)
+{
+	char *path = NULL;
+	int fd;
+
+	if (asprintf(&path, "%s/prepared.XXXXXX", folder) < 0)
+		return -1;
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd >= 0)
+		(void)unlink(path);
+	free(path);
+	return fd;
+}
+
+int folders_temporary(const char *folder, struct trouble *t)
+{
+	int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		fd = made_and_removed(folder);
+	if (fd < 0)
+		(void)trouble_errno(t, folder);
+	return fd;
 }

@@ -12,4 +12,8 @@ char *folders_config(void);
  * NULL: *t says why. */
 char *folders_state(struct trouble *t);
 
+/* A file in the folder that has no name and goes with its descriptor, which is the caller's; mode
+ * 0600. -1: *t says why. */
+int folders_temporary(const char *folder, struct trouble *t);
+
 #endif

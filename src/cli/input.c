@@ -87,6 +87,11 @@ bool input_peek(struct input *in, bool at_once, struct trouble *t)
 	return true;
 }
 
+static bool changed(const struct input *in, struct trouble *t)
+{
+	return trouble_local(t, ERR_INVALID, "%.200s: changed while it was read", in->shown);
+}
+
 static bool too_big(const struct input *in, size_t max, struct trouble *t)
 {
 	char limit[WORDS_SIZE];
@@ -108,8 +113,7 @@ static bool whole_file(struct input *in, size_t max, uint8_t **data, size_t *siz
 		return trouble_local(t, ERR_NOMEM, "%.200s: out of memory", in->shown);
 	if (!fill(in, *data, wanted + 1, 0, size, t))
 		return false;
-	return *size == wanted ||
-	       trouble_local(t, ERR_INVALID, "%.200s: changed while it was read", in->shown);
+	return *size == wanted || changed(in, t);
 }
 
 static bool whole_stream(struct input *in, size_t max, uint8_t **data, size_t *size,
@@ -150,6 +154,24 @@ bool input_whole(struct input *in, size_t max, uint8_t **data, size_t *size, str
 	else
 		free(all);
 	return ok;
+}
+
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+bool input_unchanged(const struct input *in, struct trouble *t)
+{
+	struct stat now;
+
+	if (in->stream)
+		return true;
+	if (fstat(in->fd, &now) != 0)
+		return trouble_errno(t, in->shown);
+	return (now.st_size == in->st.st_size && same_time(&now.st_mtim, &in->st.st_mtim) &&
+		same_time(&now.st_ctim, &in->st.st_ctim)) ||
+	       changed(in, t);
 }
 
 /* ---- texts --------------------------------------------------------------------------------- */

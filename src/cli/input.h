@@ -32,8 +32,11 @@ void input_close(struct input *in);
 bool input_peek(struct input *in, bool at_once, struct trouble *t);
 
 /* Reads all of it; *data is malloc'd. ERR_TOOBIG if there are more than max bytes, ERR_INVALID if
- * it became shorter meanwhile. */
+ * its size changed meanwhile. */
 bool input_whole(struct input *in, size_t max, uint8_t **data, size_t *size, struct trouble *t);
+
+/* False with ERR_INVALID if the file is not what it was when it was opened. */
+bool input_unchanged(const struct input *in, struct trouble *t);
 
 /* Reads up to max bytes of a text (an envelope, a token) from a file or "-" into out, which has
  * room for max + 1, without white space at the end, and with a NUL. ERR_TOOBIG, ERR_IO. */

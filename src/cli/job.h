@@ -20,6 +20,7 @@ struct job {
 	struct content content;
 	struct state state;
 	struct feed *feed;
+	bool printed;         /* --live: the envelope was handed out */
 	int final;            /* --final: where the whole envelope goes; -1: nowhere */
 	struct trouble begun; /* --live: what kept the envelope from being handed out */
 	struct trouble *t;

@@ -1,14 +1,15 @@
 #include "cli/prepare.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/cancel.h"
 #include "cli/card.h"
+#include "cli/folders.h"
 #include "cli/say.h"
 #include "video/video.h"
+#include "voice/strip.h"
 #include "voice/voice.h"
 
 /* ---- troubles ------------------------------------------------------------------------------ */
@@ -98,29 +99,28 @@ bool prepare_voice(struct restante_envelope *card, struct bytes recording, struc
 	       card_blob(card, RESTANTE_BLOB_WAVEFORM, v.bars, sizeof(v.bars), t);
 }
 
+/* Measured is what is sent: without what somebody wrote into it. */
 static bool voice(struct content *out, struct restante_envelope *card, struct input *in,
 		  struct trouble *t)
 {
 	size_t max = in->stream ? PREPARE_VOICE_STREAM_MAX : PREPARE_VOICE_MAX, size = 0;
 	struct err e = { 0 };
+	uint8_t *stripped;
 
 	if (!input_whole(in, max, &out->whole, &size, t))
 		return false;
-	out->memory = (struct bytes){ out->whole, size };
-	out->from = in->stream ? CONTENT_MEMORY : CONTENT_AS_IS;
+	if (voice_strip((struct bytes){ out->whole, size }, &stripped, &size, &e) != ERR_OK)
+		return unusable(in, &e, t);
+	free(out->whole);
+	out->whole = stripped;
+	out->memory = (struct bytes){ stripped, size };
+	out->from = CONTENT_MEMORY;
 	if (prepare_voice(card, out->memory, &e, t))
 		return true;
 	return e.code == ERR_OK ? false : unusable(in, &e, t);
 }
 
 /* ---- videos -------------------------------------------------------------------------------- */
-
-/* A file that nobody else sees and that goes with its descriptor. */
-static bool temporary(int *out, const char *folder, struct trouble *t)
-{
-	*out = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	return *out >= 0 || trouble_errno(t, folder);
-}
 
 static bool put_poster(struct restante_envelope *card, const struct video *v, struct trouble *t)
 {
@@ -159,7 +159,8 @@ static bool video(struct content *out, struct restante_envelope *card, struct in
 			    in->shown);
 		return true;
 	}
-	if (!temporary(&out->fd, folder, t))
+	out->fd = folders_temporary(folder, t);
+	if (out->fd < 0)
 		return false;
 	if (video_prepare(&v, in->fd, out->fd, &e) != ERR_OK)
 		return unusable(in, &e, t);
@@ -196,7 +197,7 @@ bool prepare(struct content *out, struct restante_envelope *card, struct input *
 		free(out->whole);
 		out->whole = NULL;
 	}
-	return ok && cancel_not(t);
+	return ok && input_unchanged(in, t) && cancel_not(t);
 }
 
 void prepare_fini(struct content *c)

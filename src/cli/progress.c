@@ -131,7 +131,7 @@ static void bar(char out[static BAR_MAX + BAR_FRAME + 1], size_t room, uint64_t 
 
 static void draw(struct progress *p, uint64_t done, uint64_t total)
 {
-	char right[160], left[BAR_MAX + BAR_FRAME + 1], line[WIDTH_MAX + 1];
+	char right[160], left[BAR_MAX + BAR_FRAME + 1], line[sizeof(right) + sizeof(left)];
 	unsigned width = terminal_width();
 	size_t usable, used;
 
@@ -165,14 +165,17 @@ void progress_update(void *ctx, uint64_t done, uint64_t total)
 {
 	struct progress *p = ctx;
 	int64_t now = clock_mono_ms();
+	bool ends = total > 0 && done >= total;
 
 	if (!p->shown)
 		return;
 	measure(p, done, now);
-	if (p->drawn && now - p->drawn_ms < DRAW_EVERY_MS)
+	/* the last one at once: there may be no other */
+	if (p->drawn && now - p->drawn_ms < DRAW_EVERY_MS && (!ends || p->ended))
 		return;
 	draw(p, done, total);
 	p->drawn_ms = now;
+	p->ended = ends;
 }
 
 void progress_clear(struct progress *p)

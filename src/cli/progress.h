@@ -9,6 +9,7 @@
 struct progress {
 	bool shown; /* is anything to be shown? */
 	bool drawn; /* is there something to be erased? */
+	bool ended; /* was the end drawn? */
 	unsigned width;
 	int64_t drawn_ms; /* clock_mono_ms() */
 	int64_t sample_ms;

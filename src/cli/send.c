@@ -1,7 +1,6 @@
 #include "cli/send.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -35,11 +34,9 @@ static bool send_sealed_stream(struct job *j)
 {
 	char *folder = folders_state(j->t), path[40];
 	struct restante_error e = { 0 };
-	int fd = folder != NULL ? open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : -1;
+	int fd = folder != NULL ? folders_temporary(folder, j->t) : -1;
 	bool ok = fd >= 0;
 
-	if (folder != NULL && fd < 0)
-		(void)trouble_errno(j->t, folder);
 	free(folder);
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	ok = ok && copy_stream(j, fd) &&

@@ -59,7 +59,8 @@ static bool begun(void *ctx, const struct restante_envelope *so_far)
 
 	(void)so_far; /* it is j->card: what the upload has filled in so far */
 	progress_clear(&j->s->progress);
-	return job_print(j, &j->begun);
+	j->printed = job_print(j, &j->begun);
+	return j->printed;
 }
 
 /* Opened before anything is sent: at the end it would be too late to find out that it cannot be. */
@@ -81,7 +82,7 @@ static bool write_final(struct job *j)
 	struct trouble ignored;
 	struct err e = { 0 };
 
-	if (j->final < 0)
+	if (j->final < 0 || restante_envelope_text(j->card, RESTANTE_TEXT_TOKEN) == NULL)
 		return true;
 	if (j->recipe.kind == MEDIA_VOICE && copy.data != NULL)
 		(void)prepare_voice(j->card, copy, &e, &ignored);
@@ -117,5 +118,8 @@ bool send_live(struct job *j)
 	    !open_stream(j, false, keep ? PREPARE_VOICE_STREAM_MAX : 0))
 		return false;
 	restante_upload_set_begun(j->upload, begun, j);
-	return run_live(j) && write_final(j);
+	if (!run_live(j))
+		return false;
+	/* another tus server has given no token to begin with */
+	return (j->printed || job_print(j, j->t)) && write_final(j);
 }

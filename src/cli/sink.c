@@ -53,10 +53,21 @@ bool sink_write(void *ctx, const void *data, size_t size)
 			 s->t);
 }
 
+/* As any new file has it. Asking changes it for a moment; no other thread makes files. */
+static mode_t new_mode(void)
+{
+	mode_t mask = umask(077);
+
+	(void)umask(mask);
+	return 0666 & ~mask;
+}
+
 bool sink_close(struct sink *s, bool whole, struct trouble *t)
 {
 	bool ok = true;
 
+	if (s->fresh != NULL && whole && fchmod(s->fd, new_mode()) != 0)
+		ok = trouble_errno(t, s->path);
 	if (s->fd > STDOUT_FILENO && close(s->fd) != 0 && whole)
 		ok = trouble_errno(t, s->path);
 	if (s->fresh != NULL && ok && whole && rename(s->fresh, s->path) != 0)

@@ -152,6 +152,11 @@ static bool is_there(const struct state *s, const char *suffix)
 	return there;
 }
 
+static bool has_something(const struct state *s)
+{
+	return is_there(s, "upload") || is_there(s, "draft");
+}
+
 bool state_open(struct state *s, const char *id, int64_t now, struct trouble *t)
 {
 	char *path;
@@ -173,14 +178,14 @@ bool state_open(struct state *s, const char *id, int64_t now, struct trouble *t)
 	else if (s->lock < 0)
 		(void)trouble_errno(t, path);
 	free(path);
-	s->keep = s->lock >= 0 && (is_there(s, "upload") || is_there(s, "draft"));
+	s->keep = s->lock >= 0 && has_something(s);
 	return s->lock >= 0;
 }
 
 void state_close(struct state *s)
 {
 	if (s->lock >= 0) {
-		if (!s->keep)
+		if (!s->keep || !has_something(s)) /* a lock alone is nothing to come back to */
 			remove_all(s->folder, s->id);
 		(void)close(s->lock);
 	}

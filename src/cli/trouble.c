@@ -71,6 +71,8 @@ static const char *library_advice(enum restante_code code, bool resumable)
 		return resumable ? "run the same command later and it goes on" : "try again later";
 	case RESTANTE_CANCELLED:
 		return resumable ? "run the same command again and it goes on" : "";
+	case RESTANTE_GONE:
+		return "it has expired, was deleted, or was never there";
 	case RESTANTE_DENIED:
 		return "give a grant with --grant or in RESTANTE_GRANT";
 	case RESTANTE_CHANGED:

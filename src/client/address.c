@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include <curl/curl.h>
+#include <sodium.h>
 
 #include "client/fail.h"
 
@@ -52,6 +53,21 @@ static char *origin_of(CURLU *u)
 	free(host);
 	free(port);
 	return origin;
+}
+
+/* Addresses of uploads have tokens in them; libcurl's own copies are out of reach. */
+static void free_url(char *url)
+{
+	if (url != NULL)
+		sodium_memzero(url, strlen(url));
+	curl_free(url);
+}
+
+void address_free(char *url)
+{
+	if (url != NULL)
+		sodium_memzero(url, strlen(url));
+	free(url);
 }
 
 static bool is_loopback(const char *host)
@@ -160,7 +176,7 @@ static enum restante_code give(const struct address *a, CURLU *u, char **out,
 		*out = strdup(url);
 	else
 		*out = NULL;
-	curl_free(url);
+	free_url(url);
 	return *out != NULL ? RESTANTE_OK : fail_plain(e, RESTANTE_NOMEM);
 }
 
@@ -197,7 +213,7 @@ enum restante_code address_join(const struct address *a, const char *target, cha
 	if (asprintf(&whole, "%s%s", a->base, target) < 0)
 		return fail_plain(e, RESTANTE_NOMEM);
 	rc = follow(a, whole, NULL, out, e);
-	free(whole);
+	address_free(whole);
 	return rc;
 }
 

@@ -33,4 +33,7 @@ enum restante_code address_join(const struct address *a, const char *target, cha
 enum restante_code address_resolve(const struct address *a, const char *against,
 				   const char *reference, char **out, struct restante_error *e);
 
+/* Wipes and frees an address; NULL is fine. */
+void address_free(char *url);
+
 #endif

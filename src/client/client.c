@@ -134,8 +134,9 @@ static enum restante_code wait_for(struct restante_client *c, const struct retry
 	return rc;
 }
 
-enum restante_code client_ask(struct restante_client *c, const struct exchange_request *rq,
-			      struct exchange **out, struct restante_error *e)
+enum restante_code client_ask_counted(struct restante_client *c, const struct exchange_request *rq,
+				      struct exchange **out, unsigned *repeated,
+				      struct restante_error *e)
 {
 	struct restante_error why = { 0 };
 	struct retry r = { 0 };
@@ -153,5 +154,14 @@ enum restante_code client_ask(struct restante_client *c, const struct exchange_r
 		exchange_end(*out);
 		*out = NULL;
 	}
+	*repeated = r.tries;
 	return rc == RESTANTE_OK ? rc : fail(e, rc, "%s", why.detail);
+}
+
+enum restante_code client_ask(struct restante_client *c, const struct exchange_request *rq,
+			      struct exchange **out, struct restante_error *e)
+{
+	unsigned repeated;
+
+	return client_ask_counted(c, rq, out, &repeated, e);
 }

@@ -18,4 +18,10 @@ struct restante_client {
 enum restante_code client_ask(struct restante_client *c, const struct exchange_request *rq,
 			      struct exchange **out, struct restante_error *e);
 
+/* The same; *repeated is how many tries there were after the first. What one of them asked for may
+ * have been done by an earlier one whose answer was lost. */
+enum restante_code client_ask_counted(struct restante_client *c, const struct exchange_request *rq,
+				      struct exchange **out, unsigned *repeated,
+				      struct restante_error *e);
+
 #endif

@@ -2,11 +2,11 @@
 
 #include <assert.h>
 #include <netinet/in.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#include <sodium.h>
 
 #include "base/clock.h"
 #include "client/fail.h"
@@ -57,6 +57,16 @@ static size_t on_body(char *out, size_t size, size_t count, void *ctx)
 	return cap == 0 ? 0 : give_body(x, (uint8_t *)out, cap);
 }
 
+/* What a callback gives then. Without a sentence: no memory. */
+static size_t refuse(struct exchange *x, const char *why)
+{
+	if (why != NULL)
+		(void)fail(&x->error, RESTANTE_SERVER, "%s", why);
+	else
+		(void)fail_plain(&x->error, RESTANTE_NOMEM);
+	return 0;
+}
+
 static size_t on_head(char *line, size_t size, size_t count, void *ctx)
 {
 	struct exchange *x = ctx;
@@ -71,14 +81,11 @@ static size_t on_head(char *line, size_t size, size_t count, void *ctx)
 		x->stopped = true;
 		return 0;
 	case RESPONSE_BAD:
-		(void)fail(&x->error, RESTANTE_SERVER,
-			   "the head of the server's answer is broken or too long");
-		return 0;
+		return refuse(x, "the head of the server's answer is broken or too long");
 	case RESPONSE_NOMEM:
 		break;
 	}
-	(void)fail_plain(&x->error, RESTANTE_NOMEM);
-	return 0;
+	return refuse(x, NULL);
 }
 
 /* A refusal's words are not what was asked for. */
@@ -89,6 +96,18 @@ static bool is_wanted(const struct exchange *x)
 	return x->rq.data != NULL && status >= 200 && status <= 299;
 }
 
+static size_t keep_text(struct exchange *x, struct bytes piece)
+{
+	switch (response_text(&x->response, piece)) {
+	case RESPONSE_BAD:
+		return refuse(x, "the server's answer does not end");
+	case RESPONSE_NOMEM:
+		return refuse(x, NULL);
+	default:
+		return piece.len;
+	}
+}
+
 static size_t on_data(char *data, size_t size, size_t count, void *ctx)
 {
 	struct exchange *x = ctx;
@@ -96,12 +115,8 @@ static size_t on_data(char *data, size_t size, size_t count, void *ctx)
 
 	if (transport_cancelled(x->t))
 		return 0;
-	if (!is_wanted(x)) {
-		if (response_text(&x->response, piece))
-			return piece.len;
-		(void)fail_plain(&x->error, RESTANTE_NOMEM);
-		return 0;
-	}
+	if (!is_wanted(x))
+		return keep_text(x, piece);
 	if (piece.len == 0 || x->rq.data(x->rq.ctx, piece))
 		return piece.len;
 	x->stopped = true;
@@ -143,130 +158,6 @@ static curl_socket_t on_socket(void *ctx, curlsocktype purpose, struct curl_sock
 		return CURL_SOCKET_BAD;
 	}
 	return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
-}
-
-/* ---- what comes of it ---- */
-
-/* It has ended: libcurl lets go of it. */
-static void detach(struct exchange *x)
-{
-	if (x->easy != NULL && x->t != NULL)
-		(void)curl_multi_remove_handle(x->t->multi, x->easy);
-	curl_easy_cleanup(x->easy);
-	curl_slist_free_all(x->fields);
-	x->easy = NULL;
-	x->fields = NULL;
-}
-
-void exchange_break(struct exchange *x, enum restante_code code, const char *fmt, ...)
-{
-	char detail[sizeof(x->error.detail)];
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(detail, sizeof(detail), fmt, ap);
-	va_end(ap);
-	detach(x);
-	x->state = EXCHANGE_FAILED;
-	(void)fail(&x->error, code, "%s", detail);
-}
-
-static void answered(struct exchange *x)
-{
-	detach(x);
-	x->state = EXCHANGE_ANSWERED;
-}
-
-/* What libcurl says of certificates is worth reading, and has no secrets in it. */
-static void break_distrustful(struct exchange *x)
-{
-	for (char *p = x->why; *p != '\0'; p++)
-		if ((unsigned char)*p < ' ' || (unsigned char)*p > '~')
-			*p = '?';
-	exchange_break(x, RESTANTE_UNTRUSTED, "the certificate of %.80s does not hold: %.120s",
-		       x->t->address.host, x->why);
-}
-
-static void break_unreached(struct exchange *x, CURLcode c)
-{
-	const char *host = x->t->address.host;
-	long proxy = 0;
-
-	(void)curl_easy_getinfo(x->easy, CURLINFO_HTTP_CONNECTCODE, &proxy);
-	if (proxy >= 300) {
-		exchange_break(x, RESTANTE_NETWORK, "the proxy refuses (status %ld)", proxy);
-		return;
-	}
-	switch (c) {
-	case CURLE_COULDNT_RESOLVE_HOST:
-		exchange_break(x, RESTANTE_NETWORK, "the name of %.100s is not known here", host);
-		break;
-	case CURLE_COULDNT_CONNECT:
-		exchange_break(x, RESTANTE_NETWORK, "nobody answers at %.100s", host);
-		break;
-	case CURLE_PARTIAL_FILE:
-		exchange_break(x, RESTANTE_NETWORK, "the answer of %.100s was cut short", host);
-		break;
-	case CURLE_GOT_NOTHING:
-	case CURLE_SEND_ERROR:
-	case CURLE_SEND_FAIL_REWIND:
-	case CURLE_RECV_ERROR:
-		exchange_break(x, RESTANTE_NETWORK, "the connection to %.100s broke off", host);
-		break;
-	default:
-		exchange_break(x, RESTANTE_NETWORK, "%.100s: %.80s", host, curl_easy_strerror(c));
-	}
-}
-
-static void break_for(struct exchange *x, CURLcode c)
-{
-	switch (c) {
-	case CURLE_PEER_FAILED_VERIFICATION:
-	case CURLE_SSL_ISSUER_ERROR:
-	case CURLE_SSL_INVALIDCERTSTATUS:
-		break_distrustful(x);
-		break;
-	case CURLE_SSL_CACERT_BADFILE:
-		exchange_break(x, RESTANTE_IO, "the file of certificates to trust cannot be used");
-		break;
-	case CURLE_UNSUPPORTED_PROTOCOL:
-	case CURLE_WEIRD_SERVER_REPLY:
-		exchange_break(x, RESTANTE_SERVER, "%.100s does not speak HTTP as it should",
-			       x->t->address.host);
-		break;
-	case CURLE_OUT_OF_MEMORY:
-		exchange_break(x, RESTANTE_NOMEM, "out of memory");
-		break;
-	default:
-		break_unreached(x, c);
-	}
-}
-
-/* A server that refuses a body while it is being sent may close at once, and our next bytes then
- * run into the closed connection: the answer was heard all the same. */
-static bool was_refused(const struct exchange *x, CURLcode c)
-{
-	return x->response.status >= 400 && x->rq.body_size != BODY_NONE && !x->stopped &&
-	       (c == CURLE_SEND_ERROR || c == CURLE_RECV_ERROR || c == CURLE_PARTIAL_FILE);
-}
-
-void exchange_done(struct exchange *x, CURLcode c)
-{
-	if (was_refused(x, c) || (c == CURLE_OK && x->response.status != 0)) {
-		answered(x);
-	} else if (c == CURLE_OK) {
-		break_unreached(x, CURLE_PARTIAL_FILE); /* closed within the head */
-	} else if (x->stopped || transport_cancelled(x->t)) {
-		exchange_break(x, RESTANTE_CANCELLED, "cancelled");
-	} else if (x->foreign) {
-		exchange_break(x, RESTANTE_UNTRUSTED, "%.100s is not on this machine: use https",
-			       x->t->address.host);
-	} else if (x->error.code != RESTANTE_OK) { /* a callback has said why */
-		detach(x);
-		x->state = EXCHANGE_FAILED;
-	} else {
-		break_for(x, c);
-	}
 }
 
 /* ---- beginning ---- */
@@ -391,7 +282,7 @@ static enum restante_code start(struct exchange *x, const struct exchange_reques
 	rc = address_resolve(&x->t->address, NULL, rq->url, &ours, e);
 	if (rc == RESTANTE_OK)
 		rc = set_up(x, rq, ours, e);
-	free(ours);
+	address_free(ours); /* it may have a token in it */
 	return rc;
 }
 
@@ -417,6 +308,24 @@ enum restante_code exchange_begin(struct transport *t, struct exchange **out,
 	return rc;
 }
 
+/* One of them may be Authorization. */
+static void free_fields(struct exchange *x)
+{
+	for (struct curl_slist *f = x->fields; f != NULL; f = f->next)
+		sodium_memzero(f->data, strlen(f->data));
+	curl_slist_free_all(x->fields);
+	x->fields = NULL;
+}
+
+void exchange_detach(struct exchange *x)
+{
+	if (x->easy != NULL && x->t != NULL)
+		(void)curl_multi_remove_handle(x->t->multi, x->easy);
+	curl_easy_cleanup(x->easy);
+	x->easy = NULL;
+	free_fields(x);
+}
+
 void exchange_end(struct exchange *x)
 {
 	if (x == NULL)
@@ -427,7 +336,7 @@ void exchange_end(struct exchange *x)
 				*p = x->next;
 				break;
 			}
-	detach(x);
+	exchange_detach(x);
 	response_fini(&x->response);
 	free(x);
 }

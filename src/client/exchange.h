@@ -1,5 +1,6 @@
-/* exchange - the inside of requests and of what carries them, for exchange.c (one request) and
- * transport.c (all of them, running). With address.c the only place that includes curl.h. */
+/* exchange - the inside of requests and of what carries them, for exchange.c (one request),
+ * exchange_verdict.c (what came of it) and transport.c (all of them, running). With address.c the
+ * only place that includes curl.h. */
 #ifndef RESTANTE_CLIENT_EXCHANGE_H
 #define RESTANTE_CLIENT_EXCHANGE_H
 
@@ -41,6 +42,9 @@ struct exchange {
 	bool foreign;      /* plain http was about to leave the machine */
 	char why[CURL_ERROR_SIZE];
 };
+
+/* It has ended: libcurl lets go of it. */
+void exchange_detach(struct exchange *x);
 
 /* Breaks it off: EXCHANGE_FAILED with this code and sentence. */
 void exchange_break(struct exchange *x, enum restante_code code, const char *fmt, ...)

@@ -1,18 +1,20 @@
 /* The small requests about an upload that is there: delete, extend, acknowledge. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <jansson.h>
+#include <sodium.h>
 
 #include "base/clock.h"
+#include "client/address.h"
 #include "client/client.h"
 #include "client/fail.h"
+#include "client/shallow.h"
 #include "restante/token.h"
 
-/* "/v1/media/TOKEN/ack", "/v1/media/TOKEN/extend?ttl=18446744073709551615" */
+/* "/v1/media/TOKEN/ack", "/v1/media/TOKEN/extend?ttl=4294967295" */
 #define TARGET_SIZE (RESTANTE_TOKEN_SIZE + 64)
+
+#define TTL_MAX ((uint64_t)UINT32_MAX) /* the longest there is for a server of ours */
 
 /* Looks at the token before it becomes a part of an address. */
 static enum restante_code check(const char *token, enum restante_token_type want,
@@ -27,27 +29,37 @@ static enum restante_code check(const char *token, enum restante_token_type want
 	return rc;
 }
 
-static enum restante_code ask(struct restante_client *c, const char *method, const char *target,
-			      struct exchange **out, struct restante_error *e)
+struct wish {
+	const char *method;
+	const char *token;
+	const char *path;  /* behind the token */
+	unsigned repeated; /* afterwards: tries behind the first */
+};
+
+/* The finished exchange is the caller's to end, whatever comes of it. */
+static enum restante_code ask(struct restante_client *c, struct wish *w, struct exchange **out,
+			      struct restante_error *e)
 {
-	struct exchange_request rq = { .method = method, .body_size = BODY_NONE };
+	struct exchange_request rq = { .method = w->method, .body_size = BODY_NONE };
+	char target[TARGET_SIZE], *url = NULL;
 	enum restante_code rc;
-	char *url = NULL;
 
 	*out = NULL;
+	(void)snprintf(target, sizeof(target), "/v1/media/%s%s", w->token, w->path);
 	rc = transport_url(c->transport, target, &url, e);
 	rq.url = url;
 	if (rc == RESTANTE_OK)
-		rc = client_ask(c, &rq, out, e);
-	free(url);
+		rc = client_ask_counted(c, &rq, out, &w->repeated, e);
+	sodium_memzero(target, sizeof(target));
+	address_free(url);
 	return rc;
 }
 
 enum restante_code restante_delete(struct restante_client *client, const char *manage_token,
 				   struct restante_error *error)
 {
+	struct wish w = { .method = "DELETE", .token = manage_token, .path = "" };
 	struct exchange *x = NULL;
-	char target[TARGET_SIZE];
 	enum restante_code rc;
 
 	if (client == NULL || manage_token == NULL)
@@ -55,18 +67,27 @@ enum restante_code restante_delete(struct restante_client *client, const char *m
 	rc = check(manage_token, RESTANTE_TOKEN_MANAGE, error);
 	if (rc != RESTANTE_OK)
 		return rc;
-	(void)snprintf(target, sizeof(target), "/v1/media/%s", manage_token);
-	rc = ask(client, "DELETE", target, &x, error);
+	rc = ask(client, &w, &x, error);
 	exchange_end(x);
-	return rc;
+	/* the answer to an earlier try may have been lost */
+	return rc == RESTANTE_GONE && w.repeated > 0 ? fail_plain(error, RESTANTE_OK) : rc;
+}
+
+/* 409: it is still arriving. The server's sentence says so, and holds. */
+static enum restante_code not_yet(const struct exchange *x, enum restante_code rc,
+				  struct restante_error *e)
+{
+	if (rc != RESTANTE_SERVER || x == NULL || exchange_status(x) != 409)
+		return rc;
+	if (e != NULL)
+		e->code = RESTANTE_LIMIT;
+	return RESTANTE_LIMIT;
 }
 
 static enum restante_code read_expiry(const struct exchange *x, uint64_t *out,
 				      struct restante_error *e)
 {
-	const struct bytes text = exchange_text(x);
-	json_t *answer = json_loadb(text.data == NULL ? "" : (const char *)text.data, text.len,
-				    JSON_REJECT_DUPLICATES, NULL);
+	json_t *answer = shallow_read(exchange_text(x));
 	const json_t *at = json_object_get(answer, "expires_at");
 	int64_t when;
 	bool ok = json_is_string(at) &&
@@ -84,18 +105,21 @@ enum restante_code restante_extend(struct restante_client *client, const char *m
 				   uint64_t ttl_s, uint64_t *expires_at,
 				   struct restante_error *error)
 {
+	struct wish w = { .method = "POST", .token = manage_token };
 	struct exchange *x = NULL;
-	char target[TARGET_SIZE];
 	enum restante_code rc;
+	char path[64];
 
-	if (client == NULL || manage_token == NULL || expires_at == NULL)
+	if (client == NULL || manage_token == NULL || expires_at == NULL || ttl_s == 0)
 		return fail_plain(error, RESTANTE_MISUSE);
 	rc = check(manage_token, RESTANTE_TOKEN_MANAGE, error);
 	if (rc != RESTANTE_OK)
 		return rc;
-	(void)snprintf(target, sizeof(target), "/v1/media/%s/extend?ttl=%" PRIu64, manage_token,
-		       ttl_s);
-	rc = ask(client, "POST", target, &x, error);
+	(void)snprintf(path, sizeof(path), "/extend?ttl=%" PRIu64,
+		       ttl_s < TTL_MAX ? ttl_s : TTL_MAX);
+	w.path = path;
+	rc = ask(client, &w, &x, error);
+	rc = not_yet(x, rc, error);
 	if (rc == RESTANTE_OK)
 		rc = read_expiry(x, expires_at, error);
 	exchange_end(x);
@@ -105,8 +129,8 @@ enum restante_code restante_extend(struct restante_client *client, const char *m
 enum restante_code restante_acknowledge(struct restante_client *client, const char *fetch_token,
 					struct restante_error *error)
 {
+	struct wish w = { .method = "POST", .token = fetch_token, .path = "/ack" };
 	struct exchange *x = NULL;
-	char target[TARGET_SIZE];
 	enum restante_code rc;
 
 	if (client == NULL || fetch_token == NULL)
@@ -114,8 +138,8 @@ enum restante_code restante_acknowledge(struct restante_client *client, const ch
 	rc = check(fetch_token, RESTANTE_TOKEN_FETCH, error);
 	if (rc != RESTANTE_OK)
 		return rc;
-	(void)snprintf(target, sizeof(target), "/v1/media/%s/ack", fetch_token);
-	rc = ask(client, "POST", target, &x, error);
+	rc = ask(client, &w, &x, error);
+	rc = not_yet(x, rc, error);
 	exchange_end(x);
 	return rc;
 }

@@ -5,9 +5,31 @@
 #include <string.h>
 #include <strings.h>
 
+#include <sodium.h>
+
+static void wipe(void *p, size_t n)
+{
+	if (p != NULL)
+		sodium_memzero(p, n);
+	free(p);
+}
+
+/* As realloc() has it, but what is left behind may have tokens in it. */
+static void *grow(void *p, size_t n, size_t more)
+{
+	void *larger = malloc(n + more);
+
+	if (larger == NULL)
+		return NULL;
+	if (p != NULL)
+		memcpy(larger, p, n);
+	wipe(p, n);
+	return larger;
+}
+
 static void forget_head(struct response *r)
 {
-	free(r->head);
+	wipe(r->head, r->head_len);
 	r->head = NULL;
 	r->head_len = 0;
 	r->coming = 0;
@@ -16,7 +38,7 @@ static void forget_head(struct response *r)
 void response_fini(struct response *r)
 {
 	forget_head(r);
-	free(r->text);
+	wipe(r->text, r->text_len);
 	*r = (struct response){ 0 };
 }
 
@@ -39,13 +61,13 @@ static int status_of(const char *line, size_t n)
 	return status >= 100 ? status : 0;
 }
 
-static enum response_line keep_line(struct response *r, const char *line, size_t n)
+static enum response_next keep_line(struct response *r, const char *line, size_t n)
 {
 	char *more;
 
 	if (r->head_len + n + 1 > RESPONSE_HEAD_MAX || memchr(line, '\0', n) != NULL)
 		return RESPONSE_BAD;
-	more = realloc(r->head, r->head_len + n + 1);
+	more = grow(r->head, r->head_len, n + 1);
 	if (more == NULL)
 		return RESPONSE_NOMEM;
 	r->head = more;
@@ -55,17 +77,17 @@ static enum response_line keep_line(struct response *r, const char *line, size_t
 	return RESPONSE_ON;
 }
 
-static enum response_line head_ends(struct response *r)
+static enum response_next head_ends(struct response *r)
 {
 	if (r->coming < 200) {
 		forget_head(r);
-		return RESPONSE_ON;
+		return ++r->interim > RESPONSE_INTERIM_MAX ? RESPONSE_BAD : RESPONSE_ON;
 	}
 	r->status = r->coming;
 	return RESPONSE_HEAD;
 }
 
-enum response_line response_line(struct response *r, const char *line, size_t n)
+enum response_next response_line(struct response *r, const char *line, size_t n)
 {
 	if (r->status != 0)
 		return RESPONSE_ON; /* a trailer */
@@ -80,21 +102,24 @@ enum response_line response_line(struct response *r, const char *line, size_t n)
 	return keep_line(r, line, n);
 }
 
-bool response_text(struct response *r, struct bytes piece)
+enum response_next response_text(struct response *r, struct bytes piece)
 {
 	const size_t room = RESPONSE_TEXT_MAX - r->text_len;
 	const size_t n = piece.len < room ? piece.len : room;
 	uint8_t *more;
 
+	if (piece.len > RESPONSE_TEXT_END - r->text_heard)
+		return RESPONSE_BAD;
+	r->text_heard += piece.len;
 	if (n == 0)
-		return true;
-	more = realloc(r->text, r->text_len + n);
+		return RESPONSE_ON;
+	more = grow(r->text, r->text_len, n);
 	if (more == NULL)
-		return false;
+		return RESPONSE_NOMEM;
 	memcpy(more + r->text_len, piece.data, n);
 	r->text = more;
 	r->text_len += n;
-	return true;
+	return RESPONSE_ON;
 }
 
 const char *response_get(const struct response *r, const char *name)

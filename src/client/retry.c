@@ -4,12 +4,12 @@
 #include <string.h>
 #include <strings.h>
 
-#include <jansson.h>
 #include <sodium.h>
 
 #include "base/clock.h"
-#include "base/num.h"
 #include "client/fail.h"
+#include "client/printable.h"
+#include "client/shallow.h"
 
 #define LONGEST_MS 30000U /* of the waits we choose */
 #define PATIENCE_S 300U   /* with what the server asks for */
@@ -45,7 +45,7 @@ static enum restante_code code_of(int status)
 }
 
 /* A server's words, for a person's terminal: printable ASCII, and no word so long that it may be a
- * token or an address. */
+ * token or an address, nor the beginning of one. */
 static void tame(char *out, size_t size, const char *text)
 {
 	size_t used = 0, word = 0;
@@ -62,9 +62,12 @@ static void tame(char *out, size_t size, const char *text)
 		}
 		if (c == ' ')
 			word = 0;
-		out[used++] = c < ' ' || c > '~' ? '?' : (char)c;
+		out[used++] = (char)c;
 	}
+	if (*text != '\0' && *text != ' ' && word <= WORD_MAX)
+		used -= word;
 	out[used] = '\0';
+	printable(out);
 }
 
 static void tame_member(char *out, size_t size, const json_t *problem, const char *name)
@@ -86,7 +89,7 @@ static bool tell_problem(const struct exchange *x, enum restante_code code,
 
 	if (is == NULL || strncasecmp(is, type, strlen(type)) != 0 || text.len == 0)
 		return false;
-	problem = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
+	problem = shallow_read(text);
 	tame_member(title, sizeof(title), problem, "title");
 	tame_member(detail, sizeof(detail), problem, "detail");
 	json_decref(problem);
@@ -147,6 +150,19 @@ static uint64_t seconds_until(const struct exchange *x, int64_t then)
 	return then > now ? (uint64_t)(then - now) : 0;
 }
 
+/* delay-seconds, RFC 9110 section 10.2.3: any number of digits; *out is UINT32_MAX at most. */
+static bool read_delay(const char *field, uint64_t *out)
+{
+	uint64_t delay = 0;
+
+	if (*field == '\0' || field[strspn(field, "0123456789")] != '\0')
+		return false;
+	for (; *field != '\0' && delay < UINT32_MAX; field++)
+		delay = delay * 10 + (uint64_t)(*field - '0');
+	*out = delay < UINT32_MAX ? delay : UINT32_MAX;
+	return true;
+}
+
 /* RFC 9110 section 10.2.3; 0 if nothing is said. */
 static uint64_t asked_s(const struct exchange *x)
 {
@@ -159,7 +175,7 @@ static uint64_t asked_s(const struct exchange *x)
 	field = exchange_field(x, "Retry-After");
 	if (field == NULL)
 		return 0;
-	if (num_u64(field, strlen(field), UINT32_MAX, &delay))
+	if (read_delay(field, &delay))
 		return delay;
 	return clock_parse_http(field, strlen(field), &date) ? seconds_until(x, date) : 0;
 }

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "client/fail.h"
+#include "client/printable.h"
 
 #define STALL_MS 30000
 #define CONNECTIONS 16L   /* kept open: as many as an upload may have parts */
@@ -94,6 +95,15 @@ void transport_free(struct transport *t)
 	free(t);
 }
 
+static enum restante_code no_ca_file(const char *path, int why, struct restante_error *e)
+{
+	char shown[121];
+
+	(void)snprintf(shown, sizeof(shown), "%s", path);
+	printable(shown);
+	return fail(e, RESTANTE_IO, "certificates: %s: %s", shown, strerror(why));
+}
+
 enum restante_code transport_set_ca_file(struct transport *t, const char *path,
 					 struct restante_error *e)
 {
@@ -101,8 +111,7 @@ enum restante_code transport_set_ca_file(struct transport *t, const char *path,
 
 	if (path != NULL) {
 		if (access(path, R_OK) != 0)
-			return fail(e, RESTANTE_IO, "certificates: %.120s: %s", path,
-				    strerror(errno));
+			return no_ca_file(path, errno, e);
 		copy = strdup(path);
 		if (copy == NULL)
 			return fail_plain(e, RESTANTE_NOMEM);
@@ -114,7 +123,7 @@ enum restante_code transport_set_ca_file(struct transport *t, const char *path,
 
 void transport_set_stall(struct transport *t, unsigned ms)
 {
-	t->stall_ms = ms;
+	t->stall_ms = ms != 0 ? ms : STALL_MS;
 }
 
 enum restante_code transport_url(const struct transport *t, const char *target, char **out,

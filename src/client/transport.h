@@ -39,8 +39,9 @@ struct exchange_request {
 	/* The final answer's head is there (exchange_status(), exchange_field()); false breaks off.
 	 * NULL is fine. */
 	bool (*head)(void *ctx);
-	/* A piece of a 2xx answer's body, borrowed for the call; false breaks off. Without it, and of
-	 * other answers, up to 64 KiB are kept for exchange_text(), more is passed over. */
+	/* A piece of a 2xx answer's body, borrowed for the call; false breaks off. Without it, and
+	 * of other answers, up to 64 KiB are kept for exchange_text(), and more than 1 MiB is
+	 * RESTANTE_SERVER: somebody who goes on talking would keep the request for ever. */
 	bool (*data)(void *ctx, struct bytes piece);
 	void *ctx; /* of all three */
 };
@@ -55,7 +56,7 @@ enum restante_code transport_new(struct transport **out, const char *url_base,
 void transport_free(struct transport *t); /* ends what runs; NULL is fine */
 enum restante_code transport_set_ca_file(struct transport *t, const char *path,
 					 struct restante_error *e);
-void transport_set_stall(struct transport *t, unsigned ms);
+void transport_set_stall(struct transport *t, unsigned ms); /* 0: the default, 30 s */
 
 /* The address of `target` on the server, malloc'd: a path that begins with "/" is put behind the
  * base

@@ -15,7 +15,7 @@ static const struct {
 	      { 70, 0.78 }, { 60, 0.64 }, { 45, 0.51 } };
 
 #define STEPS (sizeof(steps) / sizeof(steps[0]))
-#define ATTEMPTS 16
+#define ATTEMPTS 24
 #define MARGIN 0.97
 
 static double size_at(int quality)
@@ -103,7 +103,7 @@ static enum err_code step_down(struct encoding *how, const struct pixels **now, 
 		*how = (struct encoding){ .webp = true, .quality = 70 };
 		return ERR_OK;
 	}
-	rc = shrink(own, *now, by < 0.9 ? by : 0.9, e);
+	rc = shrink(own, *now, by < 0.8 ? by : 0.8, e);
 	if (rc == ERR_OK)
 		*now = own;
 	return rc;

@@ -302,9 +302,10 @@ static int cheap_shrink(const struct source *s, uint32_t width, uint32_t height)
 }
 
 /* WebP's decoder scales to any size; twice the wanted one is asked of it for the same reason. */
-static double cheap_scale(const struct source *s, uint32_t width)
+static double cheap_scale(const struct source *s, uint32_t width, uint32_t height)
 {
-	const double by = 2.0 * width / s->width;
+	const double across = 2.0 * width / s->width, down = 2.0 * height / s->height;
+	const double by = across > down ? across : down;
 
 	return by < 1 ? by : 1;
 }
@@ -362,7 +363,7 @@ enum err_code source_read(struct pixels *out, const struct source *s, uint32_t e
 	fit(s, edge, &width, &height);
 	want.shrink = cheap_shrink(s, width, height);
 	if (s->frames == 1)
-		want.scale = cheap_scale(s, width);
+		want.scale = cheap_scale(s, width, height);
 	im = open_file(s, &want);
 	if (im == NULL)
 		return image_failed(e, ERR_INVALID, BROKEN);

@@ -29,12 +29,14 @@ static bool is(const uint8_t *chunk, const char *name)
 
 static bool is_picture(const uint8_t *chunk)
 {
-	return is(chunk, "VP8 ") || is(chunk, "VP8L") || is(chunk, "ALPH");
+	return is(chunk, "VP8 ") || is(chunk, "VP8L");
 }
 
 struct output {
 	uint8_t *to;
 	size_t len;
+	unsigned pictures, frames;
+	bool extended, alpha;
 };
 
 static void put(struct output *o, const uint8_t *from, size_t n)
@@ -53,10 +55,22 @@ static bool chunk_at(struct bytes in, size_t at, struct bytes *data, size_t *roo
 	return *room <= in.len - at;
 }
 
-/* Its chunks are of even room, so that it needs no zero behind. */
+/* A picture, or its alpha in front of it. */
+static bool put_picture(struct output *o, const uint8_t *chunk, size_t room)
+{
+	if (!is_picture(chunk) && !is(chunk, "ALPH"))
+		return false;
+	o->pictures += is_picture(chunk);
+	o->alpha = o->alpha || !is_picture(chunk);
+	put(o, chunk, room);
+	return true;
+}
+
+/* One picture. Its chunks are of even room, so that it needs no zero behind. */
 static bool put_frame(struct output *o, const uint8_t *chunk, struct bytes frame)
 {
 	const size_t start = o->len;
+	const unsigned before = o->pictures;
 	struct bytes data;
 	size_t at = FRAME_HEAD, room;
 
@@ -67,11 +81,11 @@ static bool put_frame(struct output *o, const uint8_t *chunk, struct bytes frame
 	for (; at < frame.len; at += room) {
 		if (!chunk_at(frame, at, &data, &room))
 			return false;
-		if (is_picture(frame.data + at))
-			put(o, frame.data + at, room);
+		(void)put_picture(o, frame.data + at, room);
 	}
 	put_u32(o->to + start + 4, o->len - start - HEAD);
-	return true;
+	o->frames++;
+	return o->pictures == before + 1;
 }
 
 /* The flags say what there is; afterwards there is no profile, no EXIF and no XMP. */
@@ -79,6 +93,7 @@ static void put_extended(struct output *o, const uint8_t *chunk)
 {
 	uint8_t *flags = o->to + o->len + HEAD;
 
+	o->extended = true;
 	put(o, chunk, HEAD + EXTENDED);
 	flags[0] &= HAS_ALPHA | HAS_ANIMATION;
 	memset(flags + 1, 0, 3);
@@ -88,18 +103,38 @@ static bool put_chunk(struct output *o, const uint8_t *chunk, struct bytes data,
 {
 	if (is(chunk, "ANMF"))
 		return put_frame(o, chunk, data);
-	if (is(chunk, "VP8X") && data.len == EXTENDED)
+	if (is(chunk, "VP8X")) {
+		if (data.len != EXTENDED || o->len != FILE_HEAD)
+			return false;
 		put_extended(o, chunk);
-	else if (is_picture(chunk) || is(chunk, "ANIM"))
+	} else if (is(chunk, "ANIM")) {
 		put(o, chunk, room);
-	else
-		return !is(chunk, "VP8X");
+	} else {
+		(void)put_picture(o, chunk, room);
+	}
 	return true;
+}
+
+/* One picture, or frames that have one each. */
+static bool is_complete(const struct output *o)
+{
+	return o->frames > 0 ? o->pictures == o->frames : o->pictures == 1;
+}
+
+/* A single picture that has its alpha inside, or none, is a simple file. */
+static void simplify(struct output *o)
+{
+	const size_t extended = FILE_HEAD + HEAD + EXTENDED;
+
+	if (!o->extended || o->frames > 0 || o->alpha)
+		return;
+	memmove(o->to + FILE_HEAD, o->to + extended, o->len - extended);
+	o->len -= HEAD + EXTENDED;
 }
 
 size_t strip_webp(uint8_t *to, struct bytes in)
 {
-	struct output o = { to, 0 };
+	struct output o = { .to = to };
 	struct bytes data;
 	size_t room, riff;
 
@@ -113,6 +148,7 @@ size_t strip_webp(uint8_t *to, struct bytes in)
 	for (size_t at = FILE_HEAD; at < in.len; at += room)
 		if (!chunk_at(in, at, &data, &room) || !put_chunk(&o, in.data + at, data, room))
 			return 0;
+	simplify(&o);
 	put_u32(to + 4, o.len - HEAD);
-	return o.len > FILE_HEAD ? o.len : 0;
+	return is_complete(&o) ? o.len : 0;
 }

@@ -14,6 +14,7 @@ static const struct container webm = { "video/webm", "matroska", "webm", &matros
 static const struct container quicktime = { "video/quicktime", "mov", "mov", NULL };
 static const struct container mp4 = { "video/mp4", "mov", "mp4", &quicktime };
 static const struct container tgp = { "video/3gpp", "mov", "3gp", &mp4 };
+static const struct container tgp2 = { "video/3gpp2", "mov", "3g2", &mp4 }; /* RFC 4393 */
 
 /* More boxes at the top of a file than any camera writes, and few enough to look at each. */
 #define BOXES_MAX 1000000
@@ -86,7 +87,9 @@ static const struct container *by_brand(uint32_t brand)
 {
 	if (brand == tag("qt  "))
 		return &quicktime;
-	return brand >> 8 == tag("3gp ") >> 8 || brand >> 8 == tag("3g2 ") >> 8 ? &tgp : &mp4;
+	if (brand >> 8 == tag("3g2 ") >> 8)
+		return &tgp2;
+	return brand >> 8 == tag("3gp ") >> 8 ? &tgp : &mp4;
 }
 
 static bool is_photo(uint32_t brand)

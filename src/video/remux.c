@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "video/times.h"
+#include "video/xiph.h"
+
 /* ---- which streams, into what ---- */
 
 /* Cover pictures and thumbnails are metadata, wherever they are. */
@@ -127,6 +130,8 @@ static int add_stream(struct remux *r, unsigned i)
 	if (to == NULL)
 		return AVERROR(ENOMEM);
 	rc = avcodec_parameters_copy(to->codecpar, from->codecpar);
+	if (rc >= 0)
+		rc = xiph_strip(to->codecpar);
 	if (rc < 0)
 		return rc;
 	to->codecpar->codec_tag = codec_code(r->out->oformat, from->codecpar);
@@ -205,24 +210,28 @@ bool remux_keeps(const struct remux *r, int stream)
 
 /* What the sound begins with and is not played (Matroska's CodecDelay): the reader subtracts it
  * from the times, the writer expects them with it (libavformat 59), and without this, pictures
- * would be late by it. */
-static int64_t delay_of(const struct remux *r, int i)
+ * would be late by it. -> false if it is no time. */
+static bool delay_of(const struct remux *r, int i, int64_t *delay)
 {
 	const AVCodecParameters *codec = r->in->streams[i]->codecpar;
 	AVRational samples = { 1, codec->sample_rate };
 
+	*delay = 0;
 	if (strcmp(r->kind->reads, "matroska") != 0 || codec->initial_padding <= 0 ||
 	    codec->sample_rate <= 0)
-		return 0;
-	return av_rescale_q(codec->initial_padding, samples, r->in->streams[i]->time_base);
+		return true;
+	*delay = codec->initial_padding;
+	return time_convert(delay, samples, r->in->streams[i]->time_base);
 }
 
-/* The video begins at 0, if its clock was ahead. */
-static int64_t start_of(const struct remux *r, int i)
+/* The video begins at 0, if its clock was ahead. -> false if it is no time. */
+static bool start_of(const struct remux *r, int i, int64_t *start)
 {
+	*start = 0;
 	if (r->in->start_time == AV_NOPTS_VALUE || r->in->start_time < 0)
-		return 0;
-	return av_rescale_q(r->in->start_time, AV_TIME_BASE_Q, r->in->streams[i]->time_base);
+		return true;
+	*start = r->in->start_time;
+	return time_convert(start, AV_TIME_BASE_Q, r->in->streams[i]->time_base);
 }
 
 static void move(AVPacket *p, int64_t by)
@@ -231,6 +240,19 @@ static void move(AVPacket *p, int64_t by)
 		p->pts += by;
 	if (p->dts != AV_NOPTS_VALUE)
 		p->dts += by;
+}
+
+/* Has a packet of stream i the times that it is written with. -> false if they make no sense. */
+static bool place(const struct remux *r, int i, AVPacket *p)
+{
+	AVRational from = r->in->streams[i]->time_base, to = r->streams[i].to->time_base;
+	int64_t delay, start;
+
+	if (!delay_of(r, i, &delay) || !start_of(r, i, &start))
+		return false;
+	move(p, delay - start);
+	return time_convert(&p->pts, from, to) && time_convert(&p->dts, from, to) &&
+	       time_convert(&p->duration, from, to);
 }
 
 /* Times of decoding must grow, by `least`; some recorders get one wrong now and then. */
@@ -249,8 +271,8 @@ enum err_code remux_packet(struct remux *r, AVPacket *packet, struct err *e)
 	int i = packet->stream_index, rc;
 	AVStream *to = r->streams[i].to;
 
-	move(packet, delay_of(r, i) - start_of(r, i));
-	av_packet_rescale_ts(packet, r->in->streams[i]->time_base, to->time_base);
+	if (!place(r, i, packet))
+		return failed(r, AVERROR_INVALIDDATA, e);
 	grow(packet, &r->streams[i].last_dts,
 	     (r->out->oformat->flags & AVFMT_TS_NONSTRICT) != 0 ? 0 : 1);
 	packet->stream_index = to->index;

@@ -10,13 +10,11 @@
 #include "video/poster.h"
 #include "video/remux.h"
 #include "video/shape.h"
+#include "video/times.h"
 
 /* No single block of memory that a hostile file asks for is larger; indexes of whole days are
  * smaller, and so is a picture of POSTER_PIXELS_MAX. */
 #define BLOCK_MAX ((size_t)512 << 20)
-
-/* Times beyond these (2^60 in any unit there is) are none: sums of them would not fit. */
-#define TIME_MAX (INT64_C(1) << 60)
 
 /* Packets may be compressed in the file, or lack what all of them begin with. */
 #define SLACK ((uint64_t)1 << 20)
@@ -31,11 +29,6 @@ struct job {
 	int64_t end;    /* of what was seen, from the start, in microseconds */
 	uint64_t bytes; /* of packets */
 };
-
-static bool is_time(int64_t t)
-{
-	return t == AV_NOPTS_VALUE || (t > -TIME_MAX && t < TIME_MAX);
-}
 
 static enum err_code damaged(const struct job *j, int why, struct err *e)
 {
@@ -89,7 +82,7 @@ static enum err_code open_input(struct job *j, const struct container *kind, int
 		return file_io_failed(&j->file, rc,
 				      "the video is damaged: its index makes no sense", e);
 	rc = look_inside(j->in);
-	return rc < 0 || !is_time(j->in->start_time) ? damaged(j, rc, e) : ERR_OK;
+	return rc < 0 || !time_is(j->in->start_time) ? damaged(j, rc, e) : ERR_OK;
 }
 
 /* Finds the picture: the first one that is kept. */
@@ -123,19 +116,25 @@ static bool multiplies(struct job *j, const AVPacket *p)
 	return size < 0 || j->bytes > 4 * (uint64_t)size + SLACK;
 }
 
-/* How long the video is was measured, not read: recordings of browsers do not say. */
-static void measure(struct job *j, const AVPacket *p)
+/* How long the video is was measured, not read: recordings of browsers do not say. -> false if its
+ * times make no sense. */
+static bool measure(struct job *j, const AVPacket *p)
 {
 	AVRational base = j->in->streams[p->stream_index]->time_base;
 	int64_t start = j->in->start_time, end;
 
+	if (!time_is(p->pts) || !time_is(p->dts) || !time_fits(p->duration))
+		return false;
 	if (p->pts == AV_NOPTS_VALUE || (p->flags & AV_PKT_FLAG_DISCARD) != 0)
-		return;
-	end = av_rescale_q(p->pts + p->duration, base, AV_TIME_BASE_Q);
-	if (start != AV_NOPTS_VALUE && is_time(end))
+		return true;
+	end = p->pts + p->duration;
+	if (!time_convert(&end, base, AV_TIME_BASE_Q))
+		return false;
+	if (start != AV_NOPTS_VALUE)
 		end -= start;
-	if (is_time(end) && end > j->end)
+	if (end > j->end)
 		j->end = end;
+	return true;
 }
 
 static enum err_code pass_on(struct job *j, struct err *e)
@@ -145,11 +144,8 @@ static enum err_code pass_on(struct job *j, struct err *e)
 	if (is_encrypted(p))
 		return err_set(e, ERR_INVALID,
 			       "the video is encrypted (copy protection): nobody could watch it");
-	if (!is_time(p->pts) || !is_time(p->dts) || !is_time(p->duration))
+	if ((p->flags & AV_PKT_FLAG_CORRUPT) != 0 || multiplies(j, p) || !measure(j, p))
 		return damaged(j, AVERROR_INVALIDDATA, e);
-	if ((p->flags & AV_PKT_FLAG_CORRUPT) != 0 || multiplies(j, p))
-		return damaged(j, AVERROR_INVALIDDATA, e);
-	measure(j, p);
 	if (p->stream_index == j->stream->index)
 		poster_packet(&j->poster, p);
 	return remux_packet(&j->remux, p, e);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "voice/foreign.h"
+#include "voice/page.h"
 
 /* Opus is decoded at this rate, whatever was recorded (RFC 7845 section 4). */
 #define RATE 48000
@@ -18,40 +19,16 @@
 /* What never gets louder than this (of 1, -72 dB) is silence, not a signal to be blown up. */
 #define SILENCE (1.0 / 4096)
 
-/* ---- pages (RFC 3533 section 6) ---- */
-
-#define PAGE_HEAD 27
-
-/* Bytes of the page that begins in, with what is missing of it; 0 if none begins. */
-static size_t page_size(struct bytes in)
-{
-	static const uint8_t magic[5] = "OggS";
-	size_t size;
-
-	if (memcmp(in.data, magic, in.len < sizeof(magic) ? in.len : sizeof(magic)) != 0)
-		return 0;
-	if (in.len < PAGE_HEAD)
-		return PAGE_HEAD;
-	size = PAGE_HEAD + (size_t)in.data[PAGE_HEAD - 1];
-	for (size_t i = PAGE_HEAD; i < PAGE_HEAD + (size_t)in.data[PAGE_HEAD - 1]; i++)
-		size += i < in.len ? in.data[i] : 0;
-	return size;
-}
-
 /* Whether pages follow each other to the very end. A missing end-of-stream flag is not asked for:
  * recorders that were stopped in a hurry leave such files, and they play. */
 static enum err_code check_pages(struct bytes in, struct err *e)
 {
-	for (size_t at = 0, size; at < in.len; at += size) {
-		size = page_size((struct bytes){ in.data + at, in.len - at });
-		if (size == 0)
-			return err_set(e, ERR_INVALID,
-				       "the recording is damaged: no Ogg page at byte %zu", at);
-		if (size > in.len - at)
-			return err_set(e, ERR_INVALID,
-				       "the recording was cut short: its last page is not whole");
-	}
-	return ERR_OK;
+	enum err_code rc = ERR_OK;
+	struct bytes page = { NULL, 0 };
+
+	for (size_t at = 0; at < in.len && rc == ERR_OK; at += page.len)
+		rc = page_at(in, at, &page, e);
+	return rc;
 }
 
 /* ---- loudness ---- */

@@ -3,6 +3,7 @@
 set -u
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=$top/${BUILD:-build/release}
+[ -x "$build/restante" ] || { echo "Bail out! there is no $build/restante"; exit 1; }
 dir=$(mktemp -d)
 number=0 failed=0 pid='' url='' peer_pid='' peer=''
 export HOME=$dir/home XDG_STATE_HOME=$dir/state XDG_CONFIG_HOME=$dir/config
@@ -28,7 +29,7 @@ start() {
 	local listen=${url#http://}
 	printf '%s\n' "${1:-}" >"$dir/server.conf"
 	: >"$dir/server.out"
-	"$build/restanted" --config "$dir/server.conf" --data-dir "$dir/data" --listen "${listen:-127.0.0.1:0}" \
+	"$build/restanted" --config "$dir/server.conf" --data-dir "$dir/store" --listen "${listen:-127.0.0.1:0}" \
 		>"$dir/server.out" 2>"$dir/server.log" &
 	pid=$!
 	await 10 grep -q '^listening on' "$dir/server.out" || { echo "# no server"; cat "$dir/server.log"; exit 1; }
@@ -48,7 +49,7 @@ start_peer() {
 }
 stop_peer() { [ -z "$peer_pid" ] || { kill "$peer_pid"; wait "$peer_pid" 2>/dev/null; }; peer_pid=; }
 
-metric() { curl -s --unix-socket "$dir/data/admin.sock" http://server/metrics | sed -n "s/^$1 //p"; }
+metric() { curl -s --unix-socket "$dir/store/admin.sock" http://server/metrics | sed -n "s/^$1 //p"; }
 
 # ---- promises ----
 

@@ -1,5 +1,5 @@
-/* fuzz_ogg - the input is a voice note: as it is, and then again with the sums of its pages made
- * right, so that changes inside of pages get past the first check. */
+/* fuzz_ogg - the input is a voice note, to be measured and stripped: as it is, and then again with
+ * the sums of its pages made right, so that changes inside of pages get past the first check. */
 #undef NDEBUG
 #include <assert.h>
 #include <stdbool.h>
@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "voice/strip.h"
 #include "voice/voice.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -38,6 +39,24 @@ static void check_refused(enum err_code rc, const struct err *e)
 	assert(strlen(e->why) < sizeof(e->why) - 1);
 }
 
+/* What is written has nothing more to be taken out. */
+static void check_stripped(struct bytes in)
+{
+	struct err e = { ERR_OK, "" };
+	uint8_t *out, *again;
+	size_t size, twice;
+
+	if (voice_strip(in, &out, &size, &e) != ERR_OK) {
+		check_refused(e.code, &e);
+		return;
+	}
+	assert(size <= in.len);
+	assert(voice_strip((struct bytes){ out, size }, &again, &twice, &e) == ERR_OK);
+	assert(twice == size && memcmp(out, again, size) == 0);
+	free(again);
+	free(out);
+}
+
 static void check(const uint8_t *data, size_t size)
 {
 	struct bytes in = { data, size };
@@ -45,6 +64,7 @@ static void check(const uint8_t *data, size_t size)
 	struct err e = { ERR_OK, "" };
 	enum err_code rc = voice_measure(&v, in, &e);
 
+	check_stripped(in);
 	if (rc != ERR_OK) {
 		check_refused(rc, &e);
 		return;

@@ -191,6 +191,12 @@ static void fields_that_disagree_are_not_written(void **state)
 	assert_int_equal(encode(f), RESTANTE_INVALID);
 	(void)set_number(f, RESTANTE_NUMBER_SEALED_SIZE, restante_sealed_size(1000));
 	assert_int_equal(encode(f), RESTANTE_OK);
+	/* padding, and the largest header there is */
+	(void)set_number(f, RESTANTE_NUMBER_SEALED_SIZE, restante_sealed_size(1024) + 16384);
+	assert_int_equal(encode(f), RESTANTE_OK);
+	(void)set_number(f, RESTANTE_NUMBER_SEALED_SIZE, restante_sealed_size(1024) + 16385);
+	assert_int_equal(encode(f), RESTANTE_INVALID);
+	(void)set_number(f, RESTANTE_NUMBER_SEALED_SIZE, restante_sealed_size(1000));
 	(void)set_blob(f, RESTANTE_BLOB_SHA256, NULL, 0);
 	assert_int_equal(encode(f), RESTANTE_INVALID);
 	fill_sizes(f);
@@ -352,7 +358,16 @@ static void a_text_that_may_not_be_leaves_the_field_as_it_was(void **state)
 		{ RESTANTE_TEXT_NAME, ".." },
 		{ RESTANTE_TEXT_NAME, "a\tb" },
 		{ RESTANTE_TEXT_NAME, "a\x7f" },
-		{ RESTANTE_TEXT_NAME, "\xc2\x80" },     /* C1 */
+		{ RESTANTE_TEXT_NAME, "\xc2\x80" },  /* C1 */
+		{ RESTANTE_TEXT_NAME, "a\xd8\x9c" }, /* U+061C */
+		{ RESTANTE_TEXT_NAME, "\xe2\x80\x8e" },
+		{ RESTANTE_TEXT_NAME, "\xe2\x80\x8f" },
+		{ RESTANTE_TEXT_NAME, "\xe2\x80\xa8" },
+		{ RESTANTE_TEXT_NAME, "a\xe2\x80\xa9z" },
+		{ RESTANTE_TEXT_NAME, "\xe2\x80\xaa" },
+		{ RESTANTE_TEXT_NAME, "photo\xe2\x80\xaegpj.exe" },
+		{ RESTANTE_TEXT_NAME, "\xe2\x81\xa6" },
+		{ RESTANTE_TEXT_NAME, "\xe2\x81\xa9" },
 		{ RESTANTE_TEXT_NAME, "\xc2" },         /* cut short */
 		{ RESTANTE_TEXT_NAME, "\x80" },         /* begins nothing */
 		{ RESTANTE_TEXT_NAME, "\xc0\xaf" },     /* "/" in two bytes */
@@ -389,6 +404,12 @@ static void names_of_all_languages_are_taken(void **state)
 		"Grüße",
 		"日本語.jpg",
 		"файл",
+		"שלום",
+		"\xe2\x80\x8d", /* joins, as in emoji */
+		"\xe2\x80\xa7",
+		"\xe2\x80\xaf",
+		"\xe2\x81\xa5",
+		"\xe2\x81\xaa",
 		"\xf0\x9f\x8c\x84",
 		"\xc2\xa0",
 		"\xdf\xbf",

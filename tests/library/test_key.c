@@ -57,6 +57,17 @@ static void a_key_has_the_text_that_age_gives_it(void **state)
 	}
 }
 
+static void without_a_key_there_is_no_text(void **state)
+{
+	char text[RESTANTE_KEY_TEXT_SIZE] = "before";
+	const uint8_t key[RESTANTE_KEY_SIZE] = { 1 };
+
+	(void)state;
+	restante_key_format(NULL, key);
+	restante_key_format(text, NULL);
+	assert_string_equal(text, "");
+}
+
 static void new_keys_differ_and_survive_their_text(void **state)
 {
 	char text[RESTANTE_KEY_TEXT_SIZE];
@@ -305,6 +316,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_key_has_the_text_that_age_gives_it),
+		cmocka_unit_test(without_a_key_there_is_no_text),
 		cmocka_unit_test(new_keys_differ_and_survive_their_text),
 		cmocka_unit_test(no_single_letter_can_be_wrong),
 		cmocka_unit_test(no_other_spelling_is_taken),

@@ -129,6 +129,30 @@ static void a_problem_is_cut_to_size_and_shows_no_tokens(void **state)
 	assert_in_range(strlen(e.detail), 100, sizeof(e.detail) - 1);
 }
 
+/* No word of a token's length is shown, and so not the beginning of one either. */
+static void a_word_that_the_end_cuts_is_left_out(void **state)
+{
+	static const char token[] = "EREiM0RVZneImaq7zN3u_wBqUmJQAAAAAAAAAAAAAAAAAAAAAAA";
+	char title[96], text[512];
+	struct restante_error e;
+
+	(void)state;
+	for (size_t n = 60; n < sizeof(title); n++) {
+		for (size_t i = 0; i < n; i++)
+			title[i] = "word "[i % 5];
+		title[n - 1] = ' ';
+		title[n] = '\0';
+		(void)snprintf(text, sizeof(text), "{\"title\":\"%s%s\"}", title, token);
+		(void)gets(404, PROBLEM, text, &e);
+		if (strstr(e.detail, "E") != NULL)
+			fail_msg("%zu: %s", n, e.detail);
+		(void)snprintf(text, sizeof(text), "{\"title\":\"x\",\"detail\":\"%.24s%s%s\"}",
+			       "word word word word word ", title, token);
+		(void)gets(404, PROBLEM, text, &e);
+		assert_null(strstr(e.detail, "E"));
+	}
+}
+
 /* ---- when it is tried again ---- */
 
 static void a_failure_that_may_pass_is_tried_again(void **state)
@@ -292,6 +316,10 @@ static void retry_after_is_honoured_in_seconds(void **state)
 	assert_in_range(waits_after("Retry-After: 300\r\n"), 300000, 300500);
 	assert_int_equal(waits_after("Retry-After: 301\r\n"), -1);
 	assert_int_equal(waits_after("Retry-After: 4294967295\r\n"), -1);
+	/* any number of digits */
+	assert_in_range(waits_after("Retry-After: 0000000000000000000002\r\n"), 2000, 2500);
+	assert_int_equal(waits_after("Retry-After: 99999999999999\r\n"), -1);
+	assert_int_equal(waits_after("Retry-After: 18446744073709551617\r\n"), -1);
 }
 
 static void retry_after_is_honoured_as_a_date(void **state)
@@ -313,9 +341,12 @@ static void retry_after_is_honoured_as_a_date(void **state)
 
 static void a_retry_after_that_says_nothing_is_passed_over(void **state)
 {
-	static const char *const fields[] = { "Retry-After: soon\r\n", "Retry-After: -1\r\n",
+	static const char *const fields[] = { "Retry-After: soon\r\n",
+					      "Retry-After: -1\r\n",
 					      "Retry-After: 0\r\n",
-					      "Retry-After: 99999999999999\r\n",
+					      "Retry-After: 000\r\n",
+					      "Retry-After: 4000 s\r\n",
+					      "Retry-After: \r\n",
 					      "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n" };
 
 	(void)state;
@@ -362,6 +393,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_problem_is_not_shown),
 		cmocka_unit_test(a_problem_brings_no_control_characters),
 		cmocka_unit_test(a_problem_is_cut_to_size_and_shows_no_tokens),
+		cmocka_unit_test(a_word_that_the_end_cuts_is_left_out),
 		cmocka_unit_test(a_failure_that_may_pass_is_tried_again),
 		cmocka_unit_test(it_is_given_up_after_as_many_tries_as_were_set),
 		cmocka_unit_test(a_refusal_is_not_tried_again),

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/text.h"
 #include "client/seal/header.h"
@@ -293,6 +294,41 @@ static void a_header_without_end_is_refused_at_the_limit(void **state)
 	assert_non_null(strstr(e.detail, "16384"));
 }
 
+/* Of the processor: what it takes to find that all of in is no container. */
+static clock_t time_to_refuse(struct bytes in, size_t step)
+{
+	static uint8_t out[RESTANTE_CHUNK_SIZE];
+	enum restante_code rc = RESTANTE_OK;
+	struct restante_opener *o;
+	const clock_t began = clock();
+	size_t taken, given;
+	bool done;
+
+	assert_int_equal(restante_opener_new(&o, key, NULL), RESTANTE_OK);
+	for (size_t at = 0; at < in.len && rc == RESTANTE_OK; at += step)
+		rc = restante_opener_run(o, in.data + at, step, at + step == in.len, &taken, out,
+					 sizeof(out), &given, &done, NULL);
+	assert_int_equal(rc, RESTANTE_INVALID);
+	restante_opener_free(o);
+	return clock() - began;
+}
+
+/* A head is not read again for each byte of it. */
+static void a_head_that_comes_byte_by_byte_is_not_much_more_work(void **state)
+{
+	static uint8_t in[2 * HEADER_MAX];
+	clock_t bytes, pieces;
+	size_t at = 22;
+
+	(void)state;
+	memcpy(in, "age-encryption.org/v1\n", at);
+	for (; at + 6 <= sizeof(in); at += 6)
+		memcpy(in + at, "-> a\n\n", 6);
+	pieces = time_to_refuse((struct bytes){ in, sizeof(in) }, 16);
+	bytes = time_to_refuse((struct bytes){ in, sizeof(in) }, 1);
+	assert_true(bytes < 5 * pieces + CLOCKS_PER_SEC / 50);
+}
+
 /* ---- misuse is a code ---- */
 
 static void a_sealer_used_wrongly_says_so(void **state)
@@ -367,6 +403,7 @@ int main(void)
 		cmocka_unit_test(another_key_does_not_open_it),
 		cmocka_unit_test(stanzas_that_were_put_in_are_noticed_up_to_the_limit),
 		cmocka_unit_test(a_header_without_end_is_refused_at_the_limit),
+		cmocka_unit_test(a_head_that_comes_byte_by_byte_is_not_much_more_work),
 		cmocka_unit_test(a_sealer_used_wrongly_says_so),
 		cmocka_unit_test(an_opener_used_wrongly_says_so),
 	};

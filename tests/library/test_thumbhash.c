@@ -119,7 +119,7 @@ static void a_flat_picture_has_a_flat_hash(void **state)
 {
 	(void)state;
 	assert_string_equal(hash_of(orange, 64, 64),
-			    "e0fd0207000000000000000000000000000000000000000000");
+			    "e0fd02070000000000000000000000000000000000000000");
 	assert_string_equal(hash_of(nothing, 64, 64),
 			    "00088205000000000000000000000000000000000000000000");
 }

@@ -294,6 +294,64 @@ static void of_a_long_answer_the_beginning_is_kept_or_all_is_passed_on(void **st
 	end(&s);
 }
 
+static void talks(struct fake_request *r, void *ctx)
+{
+	static const char words[65536];
+
+	fake_printf(r, "HTTP/1.1 %s\r\nTransfer-Encoding: chunked\r\n\r\n", (const char *)ctx);
+	for (int i = 0; i < 40; i++) {
+		fake_printf(r, "10000\r\n");
+		fake_send(r, words, sizeof(words));
+		fake_printf(r, "\r\n");
+	}
+	fake_hang(r);
+}
+
+static void an_answer_without_end_that_nobody_wants_is_given_up(void **state)
+{
+	static const struct exchange_request ways[] = {
+		{ .method = "GET", .body_size = BODY_NONE },
+		{ .method = "GET", .body_size = BODY_NONE, .data = on_data },
+	};
+	static char statuses[2][32] = { "200 OK", "404 Not Found" };
+	struct story s;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		tell(&s, talks, statuses[i]);
+		transport_set_stall(s.t, 500);
+		begin(&s, &ways[i]);
+		(void)run(&s);
+		assert_failed(&s, RESTANTE_SERVER);
+		assert_int_equal(s.heard, 0);
+		end(&s);
+	}
+}
+
+static void interim_answers(struct fake_request *r, void *ctx)
+{
+	for (int i = 0; i < *(const int *)ctx; i++)
+		fake_printf(r, "HTTP/1.1 103 Early Hints\r\nX-One: %d\r\n\r\n", i);
+	fake_answer(r, 200, "", "ok");
+}
+
+static void interim_answers_have_an_end(void **state)
+{
+	struct story s;
+	int many = 64;
+
+	(void)state;
+	tell(&s, interim_answers, &many);
+	assert_int_equal(get(&s), EXCHANGE_ANSWERED);
+	assert_true(text_is(&s, "ok"));
+	end(&s);
+	many++;
+	tell(&s, interim_answers, &many);
+	(void)get(&s);
+	assert_failed(&s, RESTANTE_SERVER);
+	end(&s);
+}
+
 static void a_caller_may_break_off_at_the_head_and_at_the_data(void **state)
 {
 	const struct exchange_request rq = {
@@ -408,6 +466,8 @@ int main(void)
 		cmocka_unit_test(what_is_not_http_is_no_answer),
 		cmocka_unit_test(a_head_without_end_is_not_kept),
 		cmocka_unit_test(of_a_long_answer_the_beginning_is_kept_or_all_is_passed_on),
+		cmocka_unit_test(an_answer_without_end_that_nobody_wants_is_given_up),
+		cmocka_unit_test(interim_answers_have_an_end),
 		cmocka_unit_test(a_caller_may_break_off_at_the_head_and_at_the_data),
 		cmocka_unit_test(an_early_refusal_is_heard),
 		cmocka_unit_test(a_refusal_is_heard_while_the_body_waits),

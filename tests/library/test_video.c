@@ -78,6 +78,7 @@ static void size_length_and_type_are_told(void **state)
 	check_told("plain.webm", 160, 90, 2040, "video/webm");
 	check_told("rich.mkv", 160, 90, 2040, "video/x-matroska");
 	check_told("old.3gp", 256, 144, 2000, "video/3gpp");
+	check_told("old.3g2", 256, 144, 2000, "video/3gpp2");
 }
 
 static void edits_count(void **state)
@@ -273,6 +274,18 @@ static void nothing_is_told_of_place_or_maker(void **state)
 	check_nothing_planted("plain.webm");
 }
 
+/* Vorbis and Theora have comments among what sets up their decoders. */
+static void comments_of_a_codec_are_gone_and_it_still_plays(void **state)
+{
+	(void)state;
+	check_nothing_planted("theora.mkv");
+	check_nothing_planted("vorbis.mp4");
+	check_nothing_planted("vorbis.webm");
+	check_same_frames("theora.mkv");
+	check_same_frames("vorbis.mp4");
+	check_same_frames("vorbis.webm");
+}
+
 static void subtitles_stay_but_not_a_drones_log(void **state)
 {
 	struct video v = prepared("rich.mp4");
@@ -324,6 +337,19 @@ static void what_is_not_whole_is_refused(void **state)
 	check_refused("unfinished.mp4", "cut short");
 	check_refused("cut.mp4", "cut short");
 	check_refused("cut.mkv", "cut short");
+}
+
+static void a_codec_whose_comments_are_not_found_is_refused(void **state)
+{
+	(void)state;
+	check_refused("muddled.webm", "makes no sense to the writer");
+}
+
+static void times_that_cannot_be_calculated_with_are_refused(void **state)
+{
+	(void)state;
+	check_refused("far.mp4", "damaged");
+	check_refused("future.mp4", "makes no sense to the writer");
 }
 
 /* Overwrites 32-bit words of the first box of a type in FOLDER/sent, from a byte behind the type.
@@ -438,11 +464,14 @@ int main(void)
 		cmocka_unit_test(matroska_has_its_index_first_too),
 		cmocka_unit_test(the_hour_of_the_recording_is_gone),
 		cmocka_unit_test(nothing_is_told_of_place_or_maker),
+		cmocka_unit_test(comments_of_a_codec_are_gone_and_it_still_plays),
 		cmocka_unit_test(subtitles_stay_but_not_a_drones_log),
 		cmocka_unit_test(the_same_video_becomes_the_same_bytes),
 		cmocka_unit_test(what_mp4_cannot_hold_goes_into_quicktime),
 		cmocka_unit_test(what_is_no_video_is_refused),
 		cmocka_unit_test(what_is_not_whole_is_refused),
+		cmocka_unit_test(a_codec_whose_comments_are_not_found_is_refused),
+		cmocka_unit_test(times_that_cannot_be_calculated_with_are_refused),
 		cmocka_unit_test(a_small_file_does_not_become_a_huge_one),
 		cmocka_unit_test(what_cannot_be_written_is_said),
 		cmocka_unit_test(memory_does_not_grow_with_the_file),

@@ -1,4 +1,5 @@
-/* Voice notes, made by opusenc and by ffmpeg: how long, and how loud, where. */
+/* Voice notes, made by opusenc and by ffmpeg: how long, and how loud, where; and what is taken out
+ * of them before they are sent. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "voice/strip.h"
 #include "voice/voice.h"
 
 #define FILE_MAX ((size_t)1 << 20)
@@ -251,6 +253,136 @@ static void a_day_is_the_most(void **state)
 	assert_non_null(strstr(e.why, "24 hours"));
 }
 
+/* ---- what is taken out ---- */
+
+/* Strips a note into FOLDER/sent. */
+static void strip(const char *name)
+{
+	struct bytes in = load(name);
+	struct err e = { ERR_OK, "" };
+	char path[128];
+	uint8_t *out;
+	size_t size;
+	FILE *f;
+
+	if (voice_strip(in, &out, &size, &e) != ERR_OK)
+		fail_msg("%s: %s", name, e.why);
+	assert_true(size <= in.len);
+	snprintf(path, sizeof(path), "%s/sent", folder);
+	f = fopen(path, "wb");
+	assert_non_null(f);
+	assert_int_equal(fwrite(out, 1, size, f), size);
+	fclose(f);
+	free(out);
+}
+
+/* Runs a line of shell in the folder; -> whether it succeeds. */
+static bool shell(const char *line)
+{
+	char command[512];
+
+	snprintf(command, sizeof(command), "cd %s && { %s; }", folder, line);
+	return system(command) == 0;
+}
+
+/* Every frame of sound at its time, by one decoder and, of all links, by another; and the same
+ * length and bars. */
+static void check_sounds_the_same(const char *name)
+{
+	struct voice before = measure(name), after;
+	char line[384];
+
+	strip(name);
+	after = measure("sent");
+	assert_int_equal(after.duration_ms, before.duration_ms);
+	assert_memory_equal(after.bars, before.bars, VOICE_BARS);
+	snprintf(line, sizeof(line),
+		 "frames() { ffmpeg -nostdin -v quiet -i $1 -map 0:a -f framemd5 - | grep -v '^#'; "
+		 "opusdec --quiet --no-dither $1 - 2>/dev/null | md5sum; }; frames %s > a; frames "
+		 "sent > b; test -s a && cmp a b",
+		 name);
+	if (!shell(line))
+		fail_msg("%s does not sound the same", name);
+}
+
+static void what_is_heard_stays_the_same(void **state)
+{
+	(void)state;
+	check_sounds_the_same("shape.opus");
+	check_sounds_the_same("by-ffmpeg.ogg");
+	check_sounds_the_same("surround.opus");
+	check_sounds_the_same("tiny.opus");
+	check_sounds_the_same("pictured.opus");
+	check_sounds_the_same("chained-tags.opus");
+}
+
+/* As others read it: nothing is wrong with it, and nobody is named. */
+static void check_says_nothing(const char *name)
+{
+	strip(name);
+	if (!shell("LC_ALL=C; ! grep -qaiE 'planted|title|someone|encoder|lib|METADATA|PNG' sent"))
+		fail_msg("%s tells", name);
+	assert_true(shell("opusinfo sent > info 2>&1; ! grep -iE 'warn|error|hole|=' info"));
+}
+
+static void comments_and_pictures_are_gone(void **state)
+{
+	(void)state;
+	check_says_nothing("shape.opus");
+	check_says_nothing("by-ffmpeg.ogg");
+	check_says_nothing("tagged.opus");
+	check_says_nothing("pictured.opus");
+	check_says_nothing("chained-tags.opus");
+}
+
+static void what_is_beside_the_sound_stays_behind(void **state)
+{
+	uint64_t before = measure("beside.ogg").duration_ms;
+
+	(void)state;
+	check_says_nothing("beside.ogg");
+	assert_int_equal(measure("sent").duration_ms, before);
+	assert_true(shell("ffprobe -v error -show_entries stream=codec_name -of csv=p=0 sent > a; "
+			  "echo opus | cmp - a"));
+}
+
+static void there_is_nothing_to_take_out_twice(void **state)
+{
+	(void)state;
+	strip("pictured.opus");
+	assert_true(shell("cp sent once"));
+	strip("once");
+	assert_true(shell("cmp once sent"));
+}
+
+static void check_not_stripped(struct bytes in, const char *because)
+{
+	struct err e = { ERR_OK, "" };
+	uint8_t *out;
+	size_t size;
+
+	assert_int_equal(voice_strip(in, &out, &size, &e), ERR_INVALID);
+	if (strstr(e.why, because) == NULL)
+		fail_msg("%s", e.why);
+}
+
+/* A page whose sum is wrong must not get a right one. */
+static void what_is_broken_is_not_mended(void **state)
+{
+	struct bytes note = load("pictured.opus");
+
+	(void)state;
+	assert_true(note.len > 60000);
+	for (size_t n = 997; n < 60000; n += 997) /* within the headers */
+		check_not_stripped((struct bytes){ note.data, n }, "the recording ");
+	check_not_stripped(load("changed.opus"), "damaged: wrong sum of the page");
+	check_not_stripped(load("cut.opus"), "cut short");
+	check_not_stripped(load("trailing.opus"), "damaged: no Ogg page");
+	check_not_stripped(load("empty.opus"), "empty");
+	check_not_stripped(load("vorbis.ogg"), "this is Vorbis in Ogg");
+	check_not_stripped(load("shape.wav"), "this is WAV");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +396,11 @@ int main(void)
 		cmocka_unit_test(damaged_notes_are_refused),
 		cmocka_unit_test(other_sound_is_named_and_how_to_convert_it),
 		cmocka_unit_test(a_day_is_the_most),
+		cmocka_unit_test(what_is_heard_stays_the_same),
+		cmocka_unit_test(comments_and_pictures_are_gone),
+		cmocka_unit_test(what_is_beside_the_sound_stays_behind),
+		cmocka_unit_test(there_is_nothing_to_take_out_twice),
+		cmocka_unit_test(what_is_broken_is_not_mended),
 	};
 
 	return cmocka_run_group_tests(tests, make_media, remove_media);

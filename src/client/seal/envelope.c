@@ -6,6 +6,7 @@
 #include <sodium.h>
 
 #include "client/fail.h"
+#include "client/seal/header.h"
 #include "wire/token.h"
 
 #define SAFE_INTEGER ((UINT64_C(1) << 53) - 1) /* what every JSON reader has exactly (RFC 7493) */
@@ -110,6 +111,14 @@ static bool is_control(uint32_t c)
 	return c < 0x20 || (c >= 0x7f && c <= 0x9f);
 }
 
+/* What turns text around or breaks a line, so that a name looks like another: the characters that
+ * Unicode calls Bidi_Control (UAX #9), and its separators of lines and paragraphs. */
+static bool turns_or_breaks(uint32_t c)
+{
+	return c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
+	       (c >= 0x2066 && c <= 0x2069);
+}
+
 static bool is_name(const char *value, size_t n)
 {
 	uint32_t c;
@@ -118,7 +127,7 @@ static bool is_name(const char *value, size_t n)
 		return false;
 	for (size_t at = 0, len; at < n; at += len) {
 		len = take_char(value + at, n - at, &c);
-		if (len == 0 || is_control(c) || c == '/' || c == '\\')
+		if (len == 0 || is_control(c) || turns_or_breaks(c) || c == '/' || c == '\\')
 			return false;
 	}
 	return true;
@@ -135,7 +144,7 @@ static const struct {
 	[RESTANTE_TEXT_TOKEN] = { is_fetch_token, "the token is a fetch token" },
 	[RESTANTE_TEXT_NAME] = { is_name,
 				 "the name is 1 to 255 bytes of UTF-8, with neither control "
-				 "characters nor folders" },
+				 "characters (bidirectional ones too) nor folders" },
 	[RESTANTE_TEXT_PREVIEW_TYPE] = { is_preview_type,
 					 "the type of a preview is image/jpeg or image/webp" },
 };
@@ -328,12 +337,15 @@ static bool tells_sizes_or_none(const struct restante_envelope *e)
 	       e->has_number[RESTANTE_NUMBER_SEALED_SIZE] == has_digest;
 }
 
-/* More there may be: padding, and headers that others make. */
-static bool is_large_enough(const struct restante_envelope *e)
+/* More there may be, but not any: padding, and headers that others make. */
+static bool sizes_agree(const struct restante_envelope *e)
 {
+	const uint64_t size = e->numbers[RESTANTE_NUMBER_SIZE];
+	const uint64_t sealed = e->numbers[RESTANTE_NUMBER_SEALED_SIZE];
+
 	return !e->has_number[RESTANTE_NUMBER_SIZE] ||
-	       e->numbers[RESTANTE_NUMBER_SEALED_SIZE] >=
-		       restante_sealed_size(e->numbers[RESTANTE_NUMBER_SIZE]);
+	       (sealed >= restante_sealed_size(size) &&
+		sealed <= restante_sealed_size(restante_padded_size(size)) + HEADER_MAX);
 }
 
 enum restante_code envelope_check(const struct restante_envelope *envelope,
@@ -343,8 +355,8 @@ enum restante_code envelope_check(const struct restante_envelope *envelope,
 		return refuse(e, "kind, type, token and key are there");
 	if (!tells_sizes_or_none(envelope))
 		return refuse(e, "size, sealed size and SHA-256 are there, or none of them");
-	if (!is_large_enough(envelope))
-		return refuse(e, "the sealed size is that of the size or more");
+	if (!sizes_agree(envelope))
+		return refuse(e, "the sealed size is that of the size, padded or not");
 	if (envelope->has_number[RESTANTE_NUMBER_WIDTH] !=
 	    envelope->has_number[RESTANTE_NUMBER_HEIGHT])
 		return refuse(e, "width and height go together");

@@ -8,9 +8,9 @@
 #include "base/text.h"
 #include "client/fail.h"
 #include "client/seal/envelope.h"
+#include "client/shallow.h"
 
 #define VERSION 1
-#define DEPTH_MAX 16 /* of what stands in fields that we do not know */
 
 enum form { TEXT, NUMBER, TIME, HEX, KEY, BARS, BASE64 };
 
@@ -322,27 +322,6 @@ static enum restante_code read_fields(struct restante_envelope *out, const json_
 	return rc != RESTANTE_OK ? rc : envelope_check(out, e);
 }
 
-/* jansson reads what is nested by calling itself, and a caller's thread may have a small stack. */
-static bool is_shallow(const char *text, size_t n)
-{
-	bool in_string = false;
-	unsigned depth = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		if (text[i] == '\\')
-			i++; /* outside of strings no JSON has one */
-		else if (text[i] == '"')
-			in_string = !in_string;
-		else if (!in_string && (text[i] == '{' || text[i] == '['))
-			depth++;
-		else if (!in_string && depth > 0 && (text[i] == '}' || text[i] == ']'))
-			depth--;
-		if (depth > DEPTH_MAX)
-			return false;
-	}
-	return true;
-}
-
 /* jansson's own sentences quote the text, and so perhaps the key: only the place is told. */
 static enum restante_code parse(json_t **out, const char *text, size_t n, struct restante_error *e)
 {
@@ -373,7 +352,7 @@ enum restante_code restante_envelope_decode(struct restante_envelope **out, cons
 		return fail(error, RESTANTE_MISUSE, "an envelope, or room for one, is missing");
 	if (length > RESTANTE_ENVELOPE_MAX)
 		return fail(error, RESTANTE_TOOBIG, "an envelope has at most 8 KiB");
-	if (!is_shallow(text, length))
+	if (!shallow_fits((struct bytes){ (const uint8_t *)text, length }))
 		return fail(error, RESTANTE_INVALID, "the envelope is nested too deep");
 	rc = parse(&root, text, length, error);
 	if (rc == RESTANTE_OK)

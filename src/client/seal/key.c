@@ -39,6 +39,11 @@ enum restante_code restante_key_new(uint8_t key[RESTANTE_KEY_SIZE], struct resta
 
 void restante_key_format(char out[RESTANTE_KEY_TEXT_SIZE], const uint8_t key[RESTANTE_KEY_SIZE])
 {
+	if (out == NULL)
+		return;
+	out[0] = '\0';
+	if (key == NULL)
+		return;
 	bech32_encode(out, PREFIX, (struct bytes){ key, RESTANTE_KEY_SIZE });
 	for (char *c = out; *c != '\0'; c++)
 		*c = upper(*c);

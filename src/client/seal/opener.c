@@ -6,6 +6,8 @@
 #include "client/seal/flow.h"
 #include "client/seal/header.h"
 
+#define LOOK_AT 16 /* bytes more of a head, before it is read again from its beginning */
+
 _Static_assert(HEADER_MAX <= PAYLOAD_SEALED_CHUNK, "one buffer holds either");
 
 /* First the head, then chunk by chunk: held until whole, unless it lies in the input whole. */
@@ -14,6 +16,7 @@ struct restante_opener {
 	struct payload payload;
 	uint64_t index; /* of the chunk to be opened next */
 	size_t held;
+	size_t looked;                 /* how much of the head has been read in vain */
 	bool began;                    /* the head was opened */
 	bool whole;                    /* the last chunk was opened */
 	struct restante_error failure; /* once and for all, if its code is one */
@@ -50,14 +53,30 @@ static bool refuse(struct restante_opener *o, const char *why)
 	return false;
 }
 
-/* True once the head is open; it takes nothing behind it. */
+/* Head and nonce are the first size bytes of what is held, and `before` of them and of what follows
+ * was held already: the rest goes back to the input, or begins the first chunk. */
+static void leave_head(struct restante_opener *o, struct flow *f, size_t size, size_t before)
+{
+	o->held = size < before ? before - size : 0;
+	if (size > before)
+		flow_take(f, size - before);
+	memmove(o->buffer, o->buffer + size, o->held);
+	o->began = true;
+}
+
+/* True once the head is open. */
 static bool read_head(struct restante_opener *o, struct flow *f)
 {
 	const size_t before = o->held;
 	struct flow ahead = *f;
-	size_t size;
+	size_t size = 0;
 
 	flow_hold(&ahead, o->buffer, &o->held, HEADER_MAX);
+	if (!f->last && o->held < HEADER_MAX && o->held - o->looked < LOOK_AT) {
+		*f = ahead;
+		return false;
+	}
+	o->looked = o->held;
 	if (header_size(&size, (struct bytes){ o->buffer, o->held }, &o->failure) != RESTANTE_OK)
 		return false;
 	if (size == 0) {
@@ -67,9 +86,7 @@ static bool read_head(struct restante_opener *o, struct flow *f)
 	if (header_open(&o->payload, (struct bytes){ o->buffer, size }, o->key, &o->failure) !=
 	    RESTANTE_OK)
 		return false;
-	flow_take(f, size - before);
-	o->held = 0;
-	o->began = true;
+	leave_head(o, f, size, before);
 	return true;
 }
 
