@@ -103,7 +103,7 @@ PROTO   := test_put test_fetch test_head test_library test_limits test_faults te
            test_nginx test_tus test_tus_extensions test_checksum test_concat \
            test_rufh test_handover test_keep test_manage
 FUZZ    := fuzz_token fuzz_range fuzz_digest_header fuzz_params fuzz_config fuzz_sf fuzz_metadata \
-           fuzz_concat fuzz_checksum fuzz_details fuzz_envelope fuzz_seal_header fuzz_seal_payload fuzz_ogg
+           fuzz_concat fuzz_checksum fuzz_details fuzz_envelope fuzz_seal_header fuzz_seal_payload fuzz_ogg fuzz_photo
 
 CRASH   := tests/crash/crash.c tests/crash/chance.c tests/crash/ask.c tests/crash/blobs.c \
            tests/crash/uploads.c tests/crash/append.c tests/crash/tus.c tests/crash/rufh.c \
@@ -279,7 +279,7 @@ check-engine: $(TESTS_ENGINE) ; @tests/run $^
 check-proto:  build/restanted $(BUILD)/restanted $(BUILD)/restanted-faulty $(TESTS_PROTO) ; @tests/run $(TESTS_PROTO)
 
 # Replays files through a target (in `make check`, with gcc) ...
-FUZZ_CLIENT := fuzz_envelope fuzz_seal_header fuzz_seal_payload fuzz_ogg
+FUZZ_CLIENT := fuzz_envelope fuzz_seal_header fuzz_seal_payload fuzz_ogg fuzz_photo
 $(FUZZ_CLIENT:%=$(BUILD)/tests/fuzz/%): $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/libclient.a $(BUILD)/libmedia.a $(BUILD)/libwire.a $(BUILD)/libbase.a
 	$(CC) $(LDFLAGS) $^ $(LIBS_CLIENT) $(LIBS_MEDIA) -lisal -lm -o $@
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(ARCHIVES) $(call objs,storage/engines.c)
