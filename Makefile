@@ -170,7 +170,7 @@ deps-lint:  ; @conf/deps $(DEPS_LINT)
 deps-fuzz:  ; @conf/deps $(DEPS_BUILD) $(DEPS_FUZZ)
 
 # ---- programs -----------------------------------------------------------------------------------
-$(BUILD)/%.o: %.c
+$(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 

@@ -27,7 +27,7 @@ RESTANTE_API enum restante_code restante_fetch_new(struct restante_fetch **out,
 						   const struct restante_envelope *envelope,
 						   struct restante_error *error);
 
-/* Frees it; NULL is fine. */
+/* Frees it; NULL is fine. Not from its own callbacks: nothing happens then. */
 RESTANTE_API void restante_fetch_free(struct restante_fetch *fetch);
 
 /* The most sealed bytes taken when the envelope does not tell the size; default 2 GiB. */
@@ -50,7 +50,8 @@ RESTANTE_API void restante_fetch_set_progress(struct restante_fetch *fetch,
  * of that name.
  *
  * RESTANTE_MISUSE if another process fetches the same to there; RESTANTE_IO, on a full disk too:
- * what has come stays. To give up for good, remove the part. */
+ * what has come stays. After RESTANTE_TAMPERED, RESTANTE_KEY and RESTANTE_INVALID it does not: it
+ * would never become whole. To give up for good, remove the part. */
 RESTANTE_API enum restante_code restante_fetch_to_file(struct restante_fetch *fetch,
 						       const char *path,
 						       struct restante_error *error);

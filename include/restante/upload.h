@@ -77,8 +77,8 @@ RESTANTE_API enum restante_code restante_upload_set_endpoint(struct restante_upl
  * and about the same file, unchanged, the same server, kind, time and recipients, the upload is
  * taken up, in the parts it has; else it starts anew. Removed when the upload is done, and when the
  * server no longer knows it. Locked while it runs: RESTANTE_MISUSE if another process works on it.
- * Not for memory and pipes.
- */
+ * Not for memory and pipes, nor for a file that a program writes to through a mapping: that may
+ * change no time of the file, and another process that takes the upload up cannot see it. */
 RESTANTE_API enum restante_code restante_upload_set_state(struct restante_upload *upload,
 							  const char *path,
 							  struct restante_error *error);

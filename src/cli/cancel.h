@@ -14,6 +14,10 @@ void cancel_catch(void);
 /* Whom to end; NULL: nobody (before a client is freed). */
 void cancel_watch(struct restante_client *client);
 
+/* Lets the next SIGINT pass: a terminal sends it to who records as well, and what that still
+ * writes is to be sent to its end. */
+void cancel_pass_one(void);
+
 /* The signal that came; 0: none. */
 int cancel_signal(void);
 

@@ -63,14 +63,29 @@ bool card_copy_blob(struct restante_envelope *to, const struct restante_envelope
 	return value == NULL || card_blob(to, field, value, size, t);
 }
 
+static bool no_envelope(const char *shown, struct trouble *t)
+{
+	return trouble_local(t, ERR_INVALID, "%.200s: is no envelope, which put prints", shown);
+}
+
+/* A JPEG, a sentence, nothing: there is no place in it to point at. */
+static bool read_envelope(const char *path, const char *shown, char *text, struct trouble *t)
+{
+	if (!input_text(path, text, RESTANTE_ENVELOPE_MAX, t))
+		return t->from == TROUBLE_LOCAL && t->local == ERR_TOOBIG ? no_envelope(shown, t)
+									  : false;
+	return text[strspn(text, " \t\r\n")] == '{' || no_envelope(shown, t);
+}
+
 bool card_read(struct restante_envelope **out, const char *path, struct trouble *t)
 {
 	char text[RESTANTE_ENVELOPE_MAX + 2];
+	const char *shown = strcmp(path, "-") == 0 ? "standard input" : path;
 	struct restante_error e = { 0 };
-	bool ok = input_text(path, text, RESTANTE_ENVELOPE_MAX, t);
+	bool ok = read_envelope(path, shown, text, t);
 
 	if (ok && restante_envelope_decode(out, text, strlen(text), &e) != RESTANTE_OK)
-		ok = trouble_library(t, &e, strcmp(path, "-") == 0 ? "standard input" : path);
+		ok = trouble_library(t, &e, shown);
 	explicit_bzero(text, sizeof(text));
 	return ok;
 }

@@ -72,12 +72,13 @@ static bool name_is_free(struct get *g)
 	return name != NULL && sink_safe_name(g->name, name) && lstat(g->name, &st) != 0;
 }
 
+/* The name that the envelope has is that of the whole, not of a range. */
 static bool choose_path(struct get *g)
 {
 	g->path = options_get(g->o, "output");
 	if (g->path == NULL && isatty(STDOUT_FILENO) == 0 && !g->set->json)
 		g->path = "-"; /* redirected on purpose */
-	else if (g->path == NULL && name_is_free(g))
+	else if (g->path == NULL && options_get(g->o, "range") == NULL && name_is_free(g))
 		g->path = g->name;
 	if (g->path == NULL)
 		return trouble_usage(g->t, "say with -o where to write; -o - is the terminal");
@@ -98,10 +99,21 @@ static void start_progress(struct get *g)
 
 /* ---- fetching ------------------------------------------------------------------------------ */
 
+/* The envelope it is about, of several; NULL where it is not about one. */
+static const char *named(const struct get *g, enum restante_code rc)
+{
+	const char *path = g->o->args[0];
+
+	if (g->card == NULL || (rc != RESTANTE_GONE && rc != RESTANTE_TAMPERED &&
+				rc != RESTANTE_KEY && rc != RESTANTE_INVALID))
+		return NULL;
+	return strcmp(path, "-") == 0 ? "standard input" : path;
+}
+
 static bool library(struct get *g, enum restante_code rc, const struct restante_error *e)
 {
 	progress_clear(&g->progress);
-	return rc == RESTANTE_OK || trouble_library(g->t, e, NULL);
+	return rc == RESTANTE_OK || trouble_library(g->t, e, named(g, rc));
 }
 
 /* What kept the bytes from being written is the trouble, not that the fetch was given up. */

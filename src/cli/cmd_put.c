@@ -87,6 +87,8 @@ static bool read_options(struct send_options *s, const struct options *o,
 	*s = (struct send_options){
 		.photo = { .tier = tier_of(set->quality),
 			   .strip = options_get(o, "strip") != NULL },
+		.photo_asked = options_get(o, "quality") != NULL || format != NULL ||
+			       options_get(o, "strip") != NULL,
 		.type = options_get(o, "type"),
 		.name = options_get(o, "name"),
 		.no_name = options_get(o, "no-name") != NULL,

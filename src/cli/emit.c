@@ -134,6 +134,6 @@ void emit_note(const struct restante_upload *upload)
 {
 	const char *token = restante_upload_manage_token(upload);
 
-	if (token != NULL)
+	if (token != NULL && isatty(STDERR_FILENO) == 1)
 		say("to take it back: restante rm %s", token);
 }

@@ -21,7 +21,8 @@ bool emit_sealed(const struct restante_envelope *card, const struct restante_upl
 /* Writes the envelope as a line to a descriptor; `name` is for the trouble. */
 bool emit_to(int fd, const char *name, const struct restante_envelope *card, struct trouble *t);
 
-/* Tells on standard error how to take the upload back. */
+/* Tells on standard error how to take the upload back, if that is a terminal: in a log the token
+ * would stay. */
 void emit_note(const struct restante_upload *upload);
 
 #endif

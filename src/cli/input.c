@@ -7,20 +7,42 @@
 #include <unistd.h>
 
 #include "cli/cancel.h"
+#include "cli/say.h"
 #include "cli/words.h"
 
 #define GROW_FROM (UINT64_C(1) << 16)
+
+/* Opening a pipe waits for who writes into it. */
+static int open_patiently(const char *path)
+{
+	int fd;
+
+	do
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+	while (fd < 0 && errno == EINTR && cancel_signal() == 0);
+	return fd;
+}
+
+/* Files of /proc and the like say that they are empty, and are not. */
+static bool only_says_empty(const struct input *in)
+{
+	char byte;
+
+	return in->st.st_size == 0 && pread(in->fd, &byte, 1, 0) == 1;
+}
 
 static bool open_path(struct input *in, const char *path, struct trouble *t)
 {
 	in->path = path;
 	in->shown = strcmp(path, "-") == 0 ? "standard input" : path;
-	in->fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+	in->fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open_patiently(path);
+	if (in->fd < 0 && errno == EINTR)
+		return cancel_not(t);
 	if (in->fd < 0 || fstat(in->fd, &in->st) != 0)
 		return trouble_errno(t, in->shown);
 	if (S_ISDIR(in->st.st_mode))
 		return trouble_local(t, ERR_INVALID, "%.200s: is a folder", in->shown);
-	in->stream = in->fd == STDIN_FILENO || !S_ISREG(in->st.st_mode);
+	in->stream = in->fd == STDIN_FILENO || !S_ISREG(in->st.st_mode) || only_says_empty(in);
 	return true;
 }
 
@@ -92,7 +114,7 @@ static bool changed(const struct input *in, struct trouble *t)
 	return trouble_local(t, ERR_INVALID, "%.200s: changed while it was read", in->shown);
 }
 
-static bool too_big(const struct input *in, size_t max, struct trouble *t)
+static bool too_big(const struct input *in, uint64_t max, struct trouble *t)
 {
 	char limit[WORDS_SIZE];
 
@@ -154,6 +176,27 @@ bool input_whole(struct input *in, size_t max, uint8_t **data, size_t *size, str
 	else
 		free(all);
 	return ok;
+}
+
+bool input_copy(struct input *in, int to, const char *name, uint64_t max, struct trouble *t)
+{
+	uint8_t piece[INPUT_HEAD];
+	uint64_t left = max;
+	size_t n = in->head_size;
+
+	if (n > 0 && (n > max || !say_bytes(to, name, in->head, n, t)))
+		return n > max ? too_big(in, max, t) : false;
+	left -= n;
+	do {
+		if (!fill(in, piece, sizeof(piece), 0, &n, t))
+			return false;
+		if (n > left)
+			return too_big(in, max, t);
+		left -= n;
+		if (!say_bytes(to, name, piece, n, t))
+			return false;
+	} while (n == sizeof(piece));
+	return true;
 }
 
 static bool same_time(const struct timespec *a, const struct timespec *b)

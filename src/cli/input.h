@@ -35,6 +35,10 @@ bool input_peek(struct input *in, bool at_once, struct trouble *t);
  * its size changed meanwhile. */
 bool input_whole(struct input *in, size_t max, uint8_t **data, size_t *size, struct trouble *t);
 
+/* Copies what is left of a stream, and its head, to a file: `to`, called `name` if that fails.
+ * ERR_TOOBIG if there are more than max bytes. */
+bool input_copy(struct input *in, int to, const char *name, uint64_t max, struct trouble *t);
+
 /* False with ERR_INVALID if the file is not what it was when it was opened. */
 bool input_unchanged(const struct input *in, struct trouble *t);
 

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "cli/emit.h"
+#include "cli/say.h"
 #include "cli/spool.h"
 #include "restante/version.h"
 
@@ -54,6 +55,28 @@ static void choose_type(struct job *j)
 		r->type = default_type(r->kind);
 }
 
+/* Of what looks as if it were prepared, and is not, people are told. */
+static bool tell_as_it_is(struct job *j)
+{
+	const char *type = j->guess.type, *what = NULL;
+
+	if (strncmp(type, "image/", 6) == 0)
+		what = "pictures of this type";
+	else if (j->guess.only_sound)
+		what = "recordings of this type";
+	if (j->s->options->kind != MEDIA_AUTO || j->recipe.kind != MEDIA_FILE || what == NULL)
+		return true;
+	if (j->s->options->photo_asked && !j->guess.only_sound)
+		return trouble_local(j->t, ERR_INVALID,
+				     "%.150s: %s (%s) cannot be prepared; --kind file, without "
+				     "options for photos, sends it as it is",
+				     j->in.shown, what, type);
+	if (!j->recipe.quiet)
+		say("%.150s: is sent as it is, metadata and all: %s (%s) are not prepared",
+		    j->in.shown, what, type);
+	return true;
+}
+
 /* Looks into the file where that is of use. Of a stream that is live not longer than it must: the
  * envelope is waited for. */
 bool job_decide(struct job *j)
@@ -73,7 +96,7 @@ bool job_decide(struct job *j)
 	}
 	choose_type(j);
 	choose_name(j);
-	return true;
+	return tell_as_it_is(j);
 }
 
 /* ---- the upload ---------------------------------------------------------------------------- */
@@ -117,6 +140,22 @@ bool job_print(struct job *j, struct trouble *t)
 	if (!set->quiet && !set->json)
 		emit_note(j->upload);
 	return true;
+}
+
+bool job_take_back(struct job *j, struct trouble *t)
+{
+	const char *manage = restante_upload_manage_token(j->upload);
+	struct trouble cause = *t;
+	bool gone = manage != NULL && restante_delete(j->s->client, manage, NULL) == RESTANTE_OK;
+
+	return trouble_local(t, cause.local, "%.300s; %s", cause.text,
+			     gone ? "what was sent was deleted again"
+				  : "what was sent stays on the server for its time");
+}
+
+bool job_hand_out(struct job *j)
+{
+	return job_print(j, j->t) || job_take_back(j, j->t);
 }
 
 /* ---- taking up again ----------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include "cli/input.h"
 #include "cli/prepare.h"
 #include "cli/send.h"
+#include "cli/sink.h"
 #include "cli/state.h"
 #include "restante/envelope.h"
 #include "restante/upload.h"
@@ -21,7 +22,7 @@ struct job {
 	struct state state;
 	struct feed *feed;
 	bool printed;         /* --live: the envelope was handed out */
-	int final;            /* --final: where the whole envelope goes; -1: nowhere */
+	struct sink final;    /* --final: where the whole envelope goes */
 	struct trouble begun; /* --live: what kept the envelope from being handed out */
 	struct trouble *t;
 };
@@ -47,6 +48,13 @@ bool job_take_place(struct job *j);
 
 /* Prints j->card. */
 bool job_print(struct job *j, struct trouble *t);
+
+/* Deletes what was sent, as what nobody was told of is of use to nobody, and says so in *t, which
+ * has the cause. Always false. */
+bool job_take_back(struct job *j, struct trouble *t);
+
+/* job_print(), and if it fails job_take_back(). */
+bool job_hand_out(struct job *j);
 
 /* ---- the ways ---- */
 

@@ -56,8 +56,9 @@ static bool is_opus(struct bytes head)
 static bool is_photo(const char *type)
 {
 	static const char *const taken[] = {
-		"image/jpeg", "image/png",  "image/webp", "image/gif",
-		"image/heic", "image/heif", "image/avif", "image/tiff"
+		"image/jpeg",          "image/png",           "image/webp",         "image/gif",
+		"image/heic",          "image/heif",          "image/avif",         "image/tiff",
+		"image/heic-sequence", "image/heif-sequence", "image/avif-sequence"
 	};
 
 	for (size_t i = 0; i < sizeof(taken) / sizeof(*taken); i++) {
@@ -65,6 +66,33 @@ static bool is_photo(const char *type)
 			return true;
 	}
 	return false;
+}
+
+/* Whether there is a Matroska CodecID element (0x86, a size of one byte) that begins so. */
+static bool has_codec(struct bytes head, const char *prefix)
+{
+	for (size_t i = 0; i + 4 <= head.len; i++) {
+		if (head.data[i] == 0x86 && (head.data[i + 1] & 0x80) != 0 &&
+		    memcmp(head.data + i + 2, prefix, 2) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* libmagic calls it video all the same. */
+static bool is_only_sound(const char *type, struct bytes head)
+{
+	return (strcmp(type, "video/webm") == 0 || strcmp(type, "video/x-matroska") == 0) &&
+	       has_codec(head, "A_") && !has_codec(head, "V_");
+}
+
+static void become_sound(struct media_guess *out)
+{
+	bool webm = strcmp(out->type, "video/webm") == 0;
+
+	(void)snprintf(out->type, sizeof(out->type), "%s",
+		       webm ? "audio/webm" : "audio/x-matroska");
+	out->only_sound = true;
 }
 
 void media_guess(struct media_guess *out, struct bytes head)
@@ -75,6 +103,8 @@ void media_guess(struct media_guess *out, struct bytes head)
 		out->kind = MEDIA_PHOTO;
 	else if (is_opus(head))
 		out->kind = MEDIA_VOICE;
+	else if (is_only_sound(out->type, head))
+		become_sound(out);
 	else if (strncmp(out->type, "video/", 6) == 0)
 		out->kind = MEDIA_VIDEO;
 }

@@ -14,6 +14,7 @@ enum media { MEDIA_AUTO, MEDIA_PHOTO, MEDIA_VIDEO, MEDIA_VOICE, MEDIA_FILE };
 struct media_guess {
 	enum media kind; /* not MEDIA_AUTO */
 	char type[MEDIA_TYPE_SIZE];
+	bool only_sound; /* a file of a kind that holds videos as a rule */
 };
 
 /* "photo"; MEDIA_AUTO is "auto". */
@@ -23,7 +24,8 @@ const char *media_name(enum media kind);
 bool media_read(const char *name, enum media *out);
 
 /* Guesses by the first bytes. Pictures that cli/prepare.h can prepare are photos, Ogg Opus is
- * voice, video is video, everything else is a file. */
+ * voice, video is video, unless it is Matroska or WebM with sound only; everything else is a file.
+ */
 void media_guess(struct media_guess *out, struct bytes head);
 
 #endif

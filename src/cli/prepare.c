@@ -145,11 +145,45 @@ static bool put_video(struct restante_envelope *card, const struct video *v, str
 	       put_poster(card, v, t);
 }
 
-static bool video(struct content *out, struct restante_envelope *card, struct input *in,
-		  const struct recipe *r, const char *folder, struct trouble *t)
+static bool video_file(struct content *out, struct restante_envelope *card, struct input *in,
+		       int fd, const char *folder, struct trouble *t)
 {
 	struct video v = { 0 };
 	struct err e = { 0 };
+	bool ok;
+
+	out->fd = folders_temporary(folder, t);
+	if (out->fd < 0)
+		return false;
+	if (video_prepare(&v, fd, out->fd, &e) != ERR_OK)
+		return unusable(in, &e, t);
+	if (v.rewritten)
+		out->from = CONTENT_FD;
+	ok = put_video(card, &v, t);
+	video_fini(&v);
+	return ok;
+}
+
+/* A file without a name that holds what comes out of a pipe; -1: *t tells why not. */
+static int spool_stream(struct input *in, const char *folder, struct trouble *t)
+{
+	int fd = folders_temporary(folder, t);
+
+	if (fd < 0 || input_copy(in, fd, folder, PREPARE_VIDEO_STREAM_MAX, t))
+		return fd;
+	if (t->from == TROUBLE_LOCAL && t->local == ERR_TOOBIG)
+		(void)trouble_local(t, ERR_TOOBIG,
+				    "%.150s: is larger than 2 GiB, too much for a video out of a "
+				    "pipe; --kind file sends it as it is",
+				    in->shown);
+	(void)close(fd);
+	return -1;
+}
+
+static bool video(struct content *out, struct restante_envelope *card, struct input *in,
+		  const struct recipe *r, const char *folder, struct trouble *t)
+{
+	int fd = in->fd;
 	bool ok;
 
 	if (!video_supported()) {
@@ -159,15 +193,11 @@ static bool video(struct content *out, struct restante_envelope *card, struct in
 			    in->shown);
 		return true;
 	}
-	out->fd = folders_temporary(folder, t);
-	if (out->fd < 0)
-		return false;
-	if (video_prepare(&v, in->fd, out->fd, &e) != ERR_OK)
-		return unusable(in, &e, t);
-	if (v.rewritten)
-		out->from = CONTENT_FD;
-	ok = put_video(card, &v, t);
-	video_fini(&v);
+	if (in->stream)
+		fd = spool_stream(in, folder, t);
+	ok = fd >= 0 && video_file(out, card, in, fd, folder, t);
+	if (in->stream && fd >= 0)
+		(void)close(fd);
 	return ok;
 }
 
@@ -191,7 +221,7 @@ bool prepare(struct content *out, struct restante_envelope *card, struct input *
 		ok = photo(out, card, in, r, t);
 	else if (ok && r->kind == MEDIA_VOICE)
 		ok = voice(out, card, in, t);
-	else if (ok && r->kind == MEDIA_VIDEO && !in->stream)
+	else if (ok && r->kind == MEDIA_VIDEO)
 		ok = video(out, card, in, r, folder, t);
 	if (ok && out->from == CONTENT_AS_IS) { /* what was read was for looking only */
 		free(out->whole);

@@ -15,7 +15,8 @@
 
 #define PREPARE_PHOTO_MAX ((size_t)256 << 20)
 #define PREPARE_VOICE_MAX ((size_t)256 << 20)
-#define PREPARE_VOICE_STREAM_MAX ((size_t)64 << 20) /* bytes of a voice note that is piped */
+#define PREPARE_VIDEO_STREAM_MAX (UINT64_C(2) << 30) /* of a video that is piped */
+#define PREPARE_VOICE_STREAM_MAX ((size_t)64 << 20)  /* bytes of a voice note that is piped */
 
 /* What is to be made of it. */
 struct recipe {
@@ -36,8 +37,9 @@ struct content {
 	struct photo photo;
 };
 
-/* Prepares a file, or a stream of a photo or voice note; others are sent as they come. `folder` is
- * where a temporary file may be made. What cannot be prepared is ERR_INVALID or ERR_TOOBIG. */
+/* Prepares a file or a stream, of which photos and voice notes are read whole, and videos copied to
+ * a file first; others are sent as they come. `folder` is where temporary files may be made, which
+ * only videos need. What cannot be prepared is ERR_INVALID or ERR_TOOBIG. */
 bool prepare(struct content *out, struct restante_envelope *card, struct input *in,
 	     const struct recipe *r, const char *folder, struct trouble *t);
 void prepare_fini(struct content *c);

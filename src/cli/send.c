@@ -1,32 +1,29 @@
 #include "cli/send.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-#include "cli/cancel.h"
 #include "cli/card.h"
 #include "cli/emit.h"
 #include "cli/folders.h"
 #include "cli/job.h"
-#include "cli/say.h"
 
 /* ---- what is sealed already ---------------------------------------------------------------- */
 
-static bool copy_stream(struct job *j, int to)
-{
-	uint8_t piece[65536];
-	ssize_t k;
+#define AGE "age-encryption.org/v1\n"
 
-	while ((k = read(j->in.fd, piece, sizeof(piece))) != 0) {
-		if (k < 0 && errno != EINTR)
-			return trouble_errno(j->t, j->in.shown);
-		if (!cancel_not(j->t) ||
-		    (k > 0 && !say_bytes(to, "the state folder", piece, (size_t)k, j->t)))
-			return false;
-	}
-	return true;
+/* What is not sealed would go to the server for everybody to read there. */
+static bool is_sealed(struct job *j)
+{
+	if (!input_peek(&j->in, false, j->t))
+		return false;
+	return (j->in.head_size > strlen(AGE) && memcmp(j->in.head, AGE, strlen(AGE)) == 0) ||
+	       trouble_local(j->t, ERR_INVALID,
+			     "%.200s: is not sealed: no age file (binary, version 1) begins like "
+			     "this; without --sealed it is sealed and sent",
+			     j->in.shown);
 }
 
 /* The library wants a file: one without a name is made of the stream. */
@@ -39,7 +36,7 @@ static bool send_sealed_stream(struct job *j)
 
 	free(folder);
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	ok = ok && copy_stream(j, fd) &&
+	ok = ok && input_copy(&j->in, fd, "the state folder", UINT64_MAX, j->t) &&
 	     job_ok(j, restante_upload_sealed_file(j->upload, path, &e), &e) && job_run(j, j->card);
 	if (fd >= 0)
 		(void)close(fd);
@@ -52,7 +49,7 @@ bool send_sealed(struct job *j)
 	struct restante_error e = { 0 };
 	bool ok;
 
-	if (!job_upload(j, media_name(kind == MEDIA_AUTO ? MEDIA_FILE : kind)))
+	if (!is_sealed(j) || !job_upload(j, media_name(kind == MEDIA_AUTO ? MEDIA_FILE : kind)))
 		return false;
 	if (j->in.stream)
 		ok = send_sealed_stream(j);
@@ -60,7 +57,7 @@ bool send_sealed(struct job *j)
 		ok = job_take_place(j) &&
 		     job_ok(j, restante_upload_sealed_file(j->upload, j->in.path, &e), &e) &&
 		     job_run_resumable(j, j->card);
-	return ok && emit_sealed(j->card, j->upload, j->t);
+	return ok && (emit_sealed(j->card, j->upload, j->t) || job_take_back(j, j->t));
 }
 
 /* ---- interface ----------------------------------------------------------------------------- */
@@ -78,7 +75,7 @@ static bool dispatch(struct job *j)
 
 bool send_one(struct sender *s, const char *path, struct trouble *t)
 {
-	struct job j = { .s = s, .t = t, .final = -1 };
+	struct job j = { .s = s, .t = t };
 	bool ok;
 
 	j.in.path = path;
@@ -92,7 +89,5 @@ bool send_one(struct sender *s, const char *path, struct trouble *t)
 	state_close(&j.state);
 	restante_envelope_free(j.card);
 	input_close(&j.in);
-	if (j.final > STDOUT_FILENO)
-		(void)close(j.final);
 	return ok;
 }

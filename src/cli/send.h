@@ -15,6 +15,7 @@
 struct send_options {
 	enum media kind;
 	struct photo_options photo;
+	bool photo_asked; /* some of it was asked for on the command line */
 	const char *type; /* NULL: found out */
 	const char *name; /* NULL: a file's own */
 	bool no_name;

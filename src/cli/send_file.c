@@ -76,14 +76,14 @@ bool send_file(struct job *j)
 	if (!job_take_place(j))
 		return false;
 	if (find_spool(j))
-		return send_spool(j) && job_print(j, j->t);
+		return send_spool(j) && job_hand_out(j);
 	if (!job_decide(j) ||
 	    !prepare(&j->content, j->card, &j->in, &j->recipe, j->state.folder, j->t))
 		return false;
 	if (j->content.from == CONTENT_AS_IS)
-		return send_as_it_is(j) && job_print(j, j->t);
+		return send_as_it_is(j) && job_hand_out(j);
 	if (!spool_make(&j->state, &j->content, j->card, j->t))
 		return false;
 	prepare_fini(&j->content); /* not needed while it is sent */
-	return send_spool(j) && job_print(j, j->t);
+	return send_spool(j) && job_hand_out(j);
 }

@@ -1,11 +1,12 @@
-#include <errno.h>
-#include <fcntl.h>
-#include <string.h>
-#include <unistd.h>
+#include <stdio.h>
+#include <stdlib.h>
 
+#include "cli/cancel.h"
 #include "cli/card.h"
 #include "cli/emit.h"
+#include "cli/folders.h"
 #include "cli/job.h"
+#include "cli/say.h"
 
 /* ---- a stream ------------------------------------------------------------------------------ */
 
@@ -40,15 +41,45 @@ static bool send_memory(struct job *j)
 	       job_run(j, j->card);
 }
 
+/* The library wants a path. */
+static bool send_prepared_file(struct job *j)
+{
+	struct restante_error e = { 0 };
+	char path[40];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", j->content.fd);
+	return job_ok(j, restante_upload_file(j->upload, path, &e), &e) && job_run(j, j->card);
+}
+
+/* Only a video needs a folder: who pipes something else need not have a home. */
+static bool prepare_stream(struct job *j)
+{
+	bool needed = j->recipe.kind == MEDIA_VIDEO;
+	char *folder = needed ? folders_state(j->t) : NULL;
+	bool ok = (folder != NULL || !needed) &&
+		  prepare(&j->content, j->card, &j->in, &j->recipe, folder, j->t);
+
+	free(folder);
+	return ok;
+}
+
+static bool send_content(struct job *j)
+{
+	switch (j->content.from) {
+	case CONTENT_MEMORY:
+		return send_memory(j);
+	case CONTENT_FD:
+		return send_prepared_file(j);
+	case CONTENT_AS_IS:
+		break;
+	}
+	return open_stream(j, true, 0) && run_stream(j);
+}
+
 bool send_stream(struct job *j)
 {
-	if (!job_decide(j) || !prepare(&j->content, j->card, &j->in, &j->recipe, NULL, j->t) ||
-	    !job_upload(j, media_name(j->recipe.kind)))
-		return false;
-	if (j->content.from == CONTENT_MEMORY ? !send_memory(j)
-					      : !open_stream(j, true, 0) || !run_stream(j))
-		return false;
-	return job_print(j, j->t);
+	return job_decide(j) && prepare_stream(j) && job_upload(j, media_name(j->recipe.kind)) &&
+	       send_content(j) && job_hand_out(j);
 }
 
 /* ---- a recording that goes on -------------------------------------------------------------- */
@@ -70,9 +101,15 @@ static bool open_final(struct job *j)
 
 	if (path == NULL)
 		return true;
-	j->final = strcmp(path, "-") == 0 ? STDOUT_FILENO
-					  : open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	return j->final >= 0 || trouble_errno(j->t, path);
+	if (!sink_open(&j->final, path, j->t))
+		return false;
+	j->final.secret = true; /* also if others may read what was there */
+	return true;
+}
+
+static bool close_final(struct job *j, bool whole)
+{
+	return j->s->options->final == NULL || sink_close(&j->final, whole, j->t);
 }
 
 /* A recording that cannot be measured has no duration: it was sent all the same. */
@@ -82,13 +119,12 @@ static bool write_final(struct job *j)
 	struct trouble ignored;
 	struct err e = { 0 };
 
-	if (j->final < 0 || restante_envelope_text(j->card, RESTANTE_TEXT_TOKEN) == NULL)
+	if (j->s->options->final == NULL ||
+	    restante_envelope_text(j->card, RESTANTE_TEXT_TOKEN) == NULL)
 		return true;
 	if (j->recipe.kind == MEDIA_VOICE && copy.data != NULL)
 		(void)prepare_voice(j->card, copy, &e, &ignored);
-	if (j->final != STDOUT_FILENO && ftruncate(j->final, 0) != 0 && errno != EINVAL)
-		return trouble_errno(j->t, j->s->options->final);
-	return emit_to(j->final, j->s->options->final, j->card, j->t);
+	return emit_to(j->final.fd, j->s->options->final, j->card, j->t);
 }
 
 /* If the envelope could not be printed that is the trouble, not that the upload was given up. */
@@ -96,15 +132,34 @@ static bool run_live(struct job *j)
 {
 	bool ok = run_stream(j);
 
-	if (!ok && j->begun.from != TROUBLE_NONE)
+	if (!ok && j->begun.from != TROUBLE_NONE) {
 		*j->t = j->begun;
+		(void)job_take_back(j, j->t);
+	}
 	return ok;
+}
+
+static bool send_as_it_comes(struct job *j, size_t keep_max)
+{
+	if (!prepare_label(j->card, &j->recipe, j->t) ||
+	    !job_upload(j, media_name(j->recipe.kind)) || !open_stream(j, false, keep_max))
+		return false;
+	restante_upload_set_begun(j->upload, begun, j);
+	/* another tus server has given no token to begin with */
+	return run_live(j) && (j->printed || job_hand_out(j));
+}
+
+static void note_live(const struct job *j)
+{
+	if (j->recipe.kind != MEDIA_FILE && !j->recipe.quiet)
+		say("%.200s: is live, so it is sent as it is, metadata and all", j->in.shown);
 }
 
 bool send_live(struct job *j)
 {
-	bool keep;
+	bool keep, ok;
 
+	cancel_pass_one();
 	if (!job_decide(j))
 		return false;
 	if (j->recipe.kind == MEDIA_PHOTO)
@@ -113,13 +168,9 @@ bool send_live(struct job *j)
 				     "--kind file sends it as it is",
 				     j->in.shown);
 	keep = j->recipe.kind == MEDIA_VOICE && j->s->options->final != NULL;
-	if (!open_final(j) || !prepare_label(j->card, &j->recipe, j->t) ||
-	    !job_upload(j, media_name(j->recipe.kind)) ||
-	    !open_stream(j, false, keep ? PREPARE_VOICE_STREAM_MAX : 0))
+	if (!open_final(j))
 		return false;
-	restante_upload_set_begun(j->upload, begun, j);
-	if (!run_live(j))
-		return false;
-	/* another tus server has given no token to begin with */
-	return (j->printed || job_print(j, j->t)) && write_final(j);
+	note_live(j);
+	ok = send_as_it_comes(j, keep ? PREPARE_VOICE_STREAM_MAX : 0) && write_final(j);
+	return close_final(j, ok) && ok;
 }

@@ -66,7 +66,7 @@ bool sink_close(struct sink *s, bool whole, struct trouble *t)
 {
 	bool ok = true;
 
-	if (s->fresh != NULL && whole && fchmod(s->fd, new_mode()) != 0)
+	if (s->fresh != NULL && whole && !s->secret && fchmod(s->fd, new_mode()) != 0)
 		ok = trouble_errno(t, s->path);
 	if (s->fd > STDOUT_FILENO && close(s->fd) != 0 && whole)
 		ok = trouble_errno(t, s->path);

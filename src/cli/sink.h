@@ -15,6 +15,7 @@ struct sink {
 	const char *path; /* borrowed */
 	char *fresh;      /* the file's name until it is whole; NULL: written to directly */
 	int fd;
+	bool secret; /* the new file is for its owner only */
 	uint64_t written;
 	struct trouble *t;
 };

@@ -16,9 +16,8 @@
 #define LOCK "lock"
 
 /* The lock goes last: until then nobody else takes the place. */
-static const char *const suffixes[] = {
-	"draft", "draft.new", "upload", "sealed", "sealed.new", LOCK
-};
+static const char *const suffixes[] = { "draft",  "draft.new",  "upload", "upload.new",
+					"sealed", "sealed.new", LOCK };
 #define SUFFIXES (sizeof(suffixes) / sizeof(*suffixes))
 
 /* ---- names --------------------------------------------------------------------------------- */
@@ -64,24 +63,27 @@ static bool same_file(int fd, const char *path)
 	       mine.st_ino == theirs.st_ino;
 }
 
-/* A locked descriptor; -1: errno, EWOULDBLOCK if another has it. */
+/* A locked descriptor; -1: errno, EWOULDBLOCK if another has it. Tried again only if the file was
+ * removed meanwhile. */
 static int lock(const char *path)
 {
 	for (;;) {
-		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600), cause;
+		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 		if (fd < 0)
 			return -1;
-		if (flock(fd, LOCK_EX | LOCK_NB) == 0 && same_file(fd, path)) {
-			(void)futimens(fd, NULL); /* its time is that of the latest attempt */
-			return fd;
-		}
-		cause = errno;
-		(void)close(fd);
-		if (cause == EWOULDBLOCK) {
+		if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+			int cause = errno;
+
+			(void)close(fd);
 			errno = cause;
 			return -1;
 		}
+		if (same_file(fd, path)) {
+			(void)futimens(fd, NULL); /* its time is that of the latest attempt */
+			return fd;
+		}
+		(void)close(fd);
 	}
 }
 

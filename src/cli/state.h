@@ -2,7 +2,7 @@
  * goes on: under a name made of the file and all that matters, locked while it is worked on.
  *
  *   ID.lock     held by who works on it
- *   ID.upload   how far it got (librestante's)
+ *   ID.upload   how far it got (librestante's; as it is written, ID.upload.new)
  *   ID.sealed   what was prepared, sealed        (cli/spool.h)
  *   ID.draft    the envelope to it, without token
  *

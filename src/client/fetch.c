@@ -61,7 +61,7 @@ enum restante_code restante_fetch_new(struct restante_fetch **out, struct restan
 
 void restante_fetch_free(struct restante_fetch *fetch)
 {
-	if (fetch == NULL)
+	if (fetch == NULL || fetch->busy)
 		return;
 	stream_fini(&fetch->stream);
 	if (fetch->token != NULL)
@@ -300,6 +300,12 @@ static enum restante_code fill_part(struct restante_fetch *f, struct part_file *
 	return rc == RESTANTE_OK ? part_finish(part, e) : rc;
 }
 
+/* Whether what has come can be gone on with one day. */
+static bool is_worth_keeping(enum restante_code rc)
+{
+	return rc != RESTANTE_TAMPERED && rc != RESTANTE_KEY && rc != RESTANTE_INVALID;
+}
+
 enum restante_code restante_fetch_to_file(struct restante_fetch *fetch, const char *path,
 					  struct restante_error *error)
 {
@@ -314,7 +320,7 @@ enum restante_code restante_fetch_to_file(struct restante_fetch *fetch, const ch
 	rc = part_open(&part, path, fetch->key, fetch->token, error);
 	if (rc == RESTANTE_OK)
 		rc = fill_part(fetch, part, error);
-	part_close(part);
+	part_close(part, is_worth_keeping(rc));
 	fetch_leave(fetch);
 	return rc;
 }

@@ -68,6 +68,8 @@ static enum body_next body(void *ctx, uint8_t *out, size_t cap, size_t *n)
 	if (next == SOURCE_SOME) {
 		tally_count(l->shared->tally, l->sent, (struct bytes){ out, *n });
 		l->sent += *n;
+		if (l->sent > l->given)
+			l->given = l->sent;
 	}
 	return given(l, next);
 }
@@ -96,9 +98,20 @@ static enum restante_code begin_create(struct leg *l, struct restante_error *e)
 		c.length = TUS_UNSAID;
 	else if (leg_ends_at(l, &end))
 		c.length = end - l->begin;
-	l->acked = l->best = l->sent = l->begin;
+	l->acked = l->best = l->sent = l->given = l->begin;
 	l->length_told = c.length != TUS_DEFERRED;
 	return tus_create(s->client->transport, &l->exchange, &c, e);
+}
+
+/* How many bytes a request from here on will have, where that is sure: what does not fit into the
+ * window of a pipe comes with the next one. */
+static int64_t body_size(const struct leg *l)
+{
+	uint64_t end;
+
+	if (!leg_ends_at(l, &end) || source_made(l->shared->source) < end)
+		return BODY_UNKNOWN;
+	return (int64_t)(end - l->acked);
 }
 
 /* Says the length as soon as it is known. */
@@ -110,7 +123,7 @@ static enum restante_code begin_send(struct leg *l, struct restante_error *e)
 		.url = l->url,
 		.offset = l->acked - l->begin,
 		.length = TUS_UNSAID,
-		.body_size = known ? (int64_t)(end - l->acked) : BODY_UNKNOWN,
+		.body_size = body_size(l),
 		.body = body,
 		.ctx = l,
 	};
@@ -227,7 +240,7 @@ enum restante_code leg_new(struct leg **out, const struct leg_shared *shared, en
 		return fail_plain(e, RESTANTE_NOMEM);
 	l->shared = shared;
 	l->role = role;
-	l->begin = l->acked = l->best = l->sent = begin;
+	l->begin = l->acked = l->best = l->sent = l->given = begin;
 	l->end = end;
 	rc = reader_new(&l->reader, shared->source, e);
 	if (rc == RESTANTE_OK && parts != NULL) {

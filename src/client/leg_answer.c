@@ -9,6 +9,8 @@
 #define FINAL_POLL_MS 500
 #define FINAL_PATIENCE_MS 600000
 
+#define CLAIMS_TOO_MUCH "the server claims to have more than was sent"
+
 /* ---- what may follow ---- */
 
 /* Tries again after a moment, going on with `next`; or fails for `why`. */
@@ -26,16 +28,24 @@ static enum restante_code later(struct leg *l, enum leg_state next, struct resta
 	return leg_go(l, LEG_WAIT, e);
 }
 
+/* All before this may be there. What was taken up others have sent, nobody knows how much. */
+static uint64_t most(const struct leg *l)
+{
+	uint64_t end;
+
+	if (!l->taken_up)
+		return l->given;
+	return leg_ends_at(l, &end) ? end : source_made(l->shared->source);
+}
+
 /* The server says that it has everything before `offset` of this upload. */
 static enum restante_code has_all_before(struct leg *l, uint64_t offset, struct restante_error *e)
 {
 	struct source *s = l->shared->source;
-	uint64_t end, at;
+	uint64_t at;
 
-	if (!leg_ends_at(l, &end))
-		end = source_made(s);
-	if (offset > end - l->begin)
-		return fail(e, RESTANTE_SERVER, "the server claims to have more than was sent");
+	if (offset > most(l) - l->begin)
+		return fail(e, RESTANTE_SERVER, CLAIMS_TOO_MUCH);
 	at = l->begin + offset;
 	if (at < source_first(s))
 		return fail(e, RESTANTE_SERVER, "the server has lost what it had acknowledged");
@@ -211,6 +221,8 @@ static enum restante_code bytes_taken(struct leg *l, struct restante_error *e)
 		return rc;
 	if (!l->news.has_offset)
 		return leg_go(l, LEG_ASK, e);
+	if (l->news.offset > sent - l->begin)
+		return fail(e, RESTANTE_SERVER, CLAIMS_TOO_MUCH);
 	rc = has_all_before(l, l->news.offset, e);
 	if (rc != RESTANTE_OK)
 		return rc;

@@ -36,6 +36,7 @@ struct leg {
 	uint64_t acked;   /* the server has all before; as all offsets here, one of the source */
 	uint64_t best;    /* the most that was ever acked: only more than that is progress */
 	uint64_t sent;    /* all before was given to this request, or is acked */
+	uint64_t given;   /* all before was given to one of its requests */
 	bool length_told; /* the server knows it */
 	bool telling;     /* this request tells it */
 	bool cut;         /* this request is to end */

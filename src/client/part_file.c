@@ -204,15 +204,15 @@ enum restante_code part_open(struct part_file **out, const char *path,
 out:
 	if (p != NULL)
 		p->settled = true;
-	part_close(p);
+	part_close(p, true);
 	return rc;
 }
 
-void part_close(struct part_file *p)
+void part_close(struct part_file *p, bool keep)
 {
 	if (p == NULL)
 		return;
-	if (!p->settled && p->fd >= 0 && p->size == 0)
+	if (!p->settled && p->fd >= 0 && (!keep || p->size == 0))
 		(void)unlinkat(p->dir, p->name, 0);
 	if (p->fd >= 0)
 		(void)close(p->fd);

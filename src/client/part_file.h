@@ -8,6 +8,7 @@
 #ifndef RESTANTE_CLIENT_PART_FILE_H
 #define RESTANTE_CLIENT_PART_FILE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/bytes.h"
@@ -22,8 +23,9 @@ enum restante_code part_open(struct part_file **out, const char *path,
 			     const uint8_t key[static RESTANTE_KEY_SIZE], const char *token,
 			     struct restante_error *e);
 
-/* Leaves what has come for the next time; a part with nothing in it is removed. NULL is fine. */
-void part_close(struct part_file *p);
+/* Leaves what has come for the next time, if it is to be kept; a part with nothing in it is
+ * removed. NULL is fine. */
+void part_close(struct part_file *p, bool keep);
 
 /* Bytes that are there already. */
 uint64_t part_have(const struct part_file *p);

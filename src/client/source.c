@@ -72,6 +72,7 @@ void source_free(struct source *s)
 		return;
 	if (s->kind->close != NULL)
 		s->kind->close(s);
+	free(s->seals_given);
 	sodium_memzero(s, s->memory);
 	free(s);
 }
@@ -98,6 +99,10 @@ enum restante_code source_take_up(struct source *s, const uint8_t key[static RES
 	rc = header_open(&payload, (struct bytes){ head, RESTANTE_HEAD_SIZE }, key, e);
 	if (rc != RESTANTE_OK)
 		return rc;
+	if (memcmp(s->head, head, sizeof(s->head)) != 0) {
+		free(s->seals_given);
+		s->seals_given = NULL;
+	}
 	memcpy(s->key, key, sizeof(s->key));
 	memcpy(s->head, head, sizeof(s->head));
 	s->payload = payload;

@@ -47,6 +47,9 @@ enum restante_code source_of_memory(struct source **out, const void *data, size_
 /* A pipe, borrowed; zeroes behind its end if padded. */
 enum restante_code source_of_fd(struct source **out, int fd, bool padded, struct restante_error *e);
 
+/* For tests: lets the window of a pipe hold so few chunks, 1 to SOURCE_WINDOW_CHUNKS. */
+void source_narrow(struct source *s, unsigned chunks);
+
 void source_free(struct source *s); /* wipes; NULL is fine */
 
 /* ---- what it is ---- */

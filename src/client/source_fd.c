@@ -29,6 +29,7 @@ struct piped {
 	uint64_t zeroes;  /* of padding, which are still to come */
 	uint64_t next;    /* the chunk to be sealed next */
 	uint64_t oldest;  /* the first chunk that is not released as a whole */
+	uint64_t room;    /* chunks that the window may hold */
 	uint8_t *window;  /* chunk i is slot i % SOURCE_WINDOW_CHUNKS */
 	size_t last_size; /* sealed size of the last chunk; 0: not sealed yet */
 	size_t have;      /* bytes in plain */
@@ -42,7 +43,7 @@ static uint8_t *slot(const struct piped *p, uint64_t index)
 
 static bool full(const struct piped *p)
 {
-	return p->next - p->oldest == SOURCE_WINDOW_CHUNKS;
+	return p->next - p->oldest >= p->room;
 }
 
 /* ---- sealing ---- */
@@ -213,6 +214,7 @@ enum restante_code source_of_fd(struct source **out, int fd, bool padded, struct
 	p = (struct piped *)s;
 	p->fd = fd;
 	p->padded = padded;
+	p->room = SOURCE_WINDOW_CHUNKS;
 	s->made = RESTANTE_HEAD_SIZE;
 	/* what is not used of it costs nothing */
 	p->window = malloc((size_t)SOURCE_WINDOW_CHUNKS * PAYLOAD_SEALED_CHUNK);
@@ -222,4 +224,9 @@ enum restante_code source_of_fd(struct source **out, int fd, bool padded, struct
 	}
 	*out = s;
 	return RESTANTE_OK;
+}
+
+void source_narrow(struct source *s, unsigned chunks)
+{
+	((struct piped *)s)->room = chunks;
 }

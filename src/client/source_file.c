@@ -1,10 +1,13 @@
 /* What can be read again at any place: files and memory. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <sodium.h>
 
 #include "client/fail.h"
 #include "client/source_kind.h"
@@ -69,7 +72,8 @@ static bool settle(int fd, struct source_id *id)
 
 static enum restante_code changed(const struct held *h, struct restante_error *e)
 {
-	return fail(e, RESTANTE_CHANGED, "%s changed while it was being sent", h->name);
+	return fail(e, RESTANTE_CHANGED, "%s changed while it was being sent",
+		    h->fd >= 0 ? h->name : "the memory");
 }
 
 static enum restante_code held_check(const struct source *s, struct restante_error *e)
@@ -130,15 +134,37 @@ static enum restante_code plain_chunk(const struct held *h, struct reader *r, ui
 	return RESTANTE_OK;
 }
 
-static enum restante_code seal_chunk(const struct held *h, struct reader *r, uint64_t index,
-				     uint8_t *out, struct restante_error *e)
+/* Stores through a mapping need not change the times of a file. So what was sealed is compared with
+ * what was given out as the same chunk before: two plaintexts have two seals. */
+static enum restante_code same_as_given(struct held *h, uint64_t index, const uint8_t *seal,
+					struct restante_error *e)
+{
+	static const uint8_t none[PAYLOAD_TAG];
+	uint8_t *given;
+
+	if (h->base.seals_given == NULL) /* pages that are not written to cost nothing */
+		h->base.seals_given = calloc(payload_chunks(h->base.padded), PAYLOAD_TAG);
+	if (h->base.seals_given == NULL)
+		return fail_plain(e, RESTANTE_NOMEM);
+	given = h->base.seals_given + index * PAYLOAD_TAG;
+	if (memcmp(given, none, PAYLOAD_TAG) == 0)
+		memcpy(given, seal, PAYLOAD_TAG);
+	return memcmp(given, seal, PAYLOAD_TAG) == 0 ? RESTANTE_OK : changed(h, e);
+}
+
+static enum restante_code seal_chunk(struct held *h, struct reader *r, uint64_t index, uint8_t *out,
+				     struct restante_error *e)
 {
 	const bool last = index == payload_chunks(h->base.padded) - 1;
 	struct bytes plain;
 	enum restante_code rc = plain_chunk(h, r, index, &plain, e);
 
-	if (rc == RESTANTE_OK)
-		payload_seal(&h->base.payload, index, last, plain, out);
+	if (rc != RESTANTE_OK)
+		return rc;
+	payload_seal(&h->base.payload, index, last, plain, out);
+	rc = same_as_given(h, index, out + plain.len, e);
+	if (rc != RESTANTE_OK)
+		sodium_memzero(out, plain.len + PAYLOAD_TAG);
 	return rc;
 }
 
@@ -152,7 +178,7 @@ static size_t copy(uint8_t *out, size_t cap, const uint8_t *from, size_t n)
 static enum source_next sealed_read(struct source *s, struct reader *r, uint64_t offset,
 				    uint8_t *out, size_t cap, size_t *n, struct restante_error *e)
 {
-	const struct held *h = (const struct held *)s;
+	struct held *h = (struct held *)s;
 	uint64_t index;
 	size_t within, size;
 

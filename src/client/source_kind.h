@@ -34,6 +34,10 @@ struct source {
 	uint64_t padded;  /* and with padding */
 	uint64_t sealed;  /* and sealed */
 
+	/* The seal of each chunk that was given out under this head, PAYLOAD_TAG bytes each, zeroes
+	 * where there was none; NULL: of none. For kinds that seal a chunk more than once. */
+	uint8_t *seals_given;
+
 	uint64_t first, made;
 	bool of_file;
 	struct source_id id;

@@ -195,6 +195,23 @@ static bool write_all(int fd, const char *text)
 	return fsync(fd) == 0;
 }
 
+/* Makes the name durable. */
+static bool sync_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
+	const int fd = folder != NULL ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	/* not every file system knows how */
+	const bool ok = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);
+	const int error = errno;
+
+	if (fd >= 0)
+		(void)close(fd);
+	free(folder);
+	errno = error;
+	return ok;
+}
+
 /* The new file is locked before it has the name: there is no moment without a lock. */
 static enum restante_code replace(struct state *s, const char *text, struct restante_error *e)
 {
@@ -213,7 +230,7 @@ static enum restante_code replace(struct state *s, const char *text, struct rest
 	}
 	(void)close(s->fd);
 	s->fd = fd;
-	return RESTANTE_OK;
+	return sync_folder(s->path) ? RESTANTE_OK : io(s->path, e);
 }
 
 enum restante_code state_write(struct state *s, const struct state_about *about,

@@ -41,7 +41,8 @@ enum restante_code state_open(struct state **out, const char *path, struct resta
 bool state_read(struct state *s, const struct state_about *about, struct state_place *place);
 void state_fini(struct state_place *place); /* wipes */
 
-/* Writes it durably. RESTANTE_IO, RESTANTE_NOMEM: what was there stays. */
+/* Writes it durably. RESTANTE_IO, RESTANTE_NOMEM: what was there stays, or after a
+ * RESTANTE_IO this is there, perhaps not durably. */
 enum restante_code state_write(struct state *s, const struct state_about *about,
 			       const struct state_place *place, struct restante_error *e);
 

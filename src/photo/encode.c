@@ -17,6 +17,11 @@ void encoded_fini(struct encoded *x)
 	*x = (struct encoded){ 0 };
 }
 
+bool encode_takes_webp(const struct pixels *p)
+{
+	return p->width <= WEBP_EDGE && p->height <= WEBP_EDGE;
+}
+
 /* Laid over white, as most programs show it. */
 static int flattened(VipsImage **im)
 {

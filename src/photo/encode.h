@@ -22,6 +22,9 @@ struct encoded {
 	uint32_t width, height;
 };
 
+/* Whether WebP, which has 16383 pixels along an edge, can hold it. */
+bool encode_takes_webp(const struct pixels *p);
+
 /* Fails with ERR_NOMEM, ERR_TOOBIG (an edge that the format does not have). */
 enum err_code encode(struct encoded *out, const struct pixels *p, struct encoding how,
 		     struct err *e);

@@ -99,7 +99,7 @@ static enum err_code step_down(struct encoding *how, const struct pixels **now, 
 		how->quality = lower(how->quality, ratio);
 		return ERR_OK;
 	}
-	if (may_change && !how->webp) {
+	if (may_change && !how->webp && encode_takes_webp(*now)) {
 		*how = (struct encoding){ .webp = true, .quality = 70 };
 		return ERR_OK;
 	}

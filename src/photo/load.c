@@ -179,7 +179,7 @@ static enum err_code check_still(const struct source *s, VipsImage *im, uint64_t
 			       jpeg.scans, LOAD_SCANS_MAX);
 	held = held_by(s, im, &jpeg);
 	if (held.bytes > LOAD_HELD_MAX)
-		return too_many(e, s, held.manner, LOAD_HELD_MAX / (held.bytes / pixels + 1));
+		return too_many(e, s, held.manner, pixels * LOAD_HELD_MAX / held.bytes);
 	return ERR_OK;
 }
 

@@ -50,6 +50,7 @@ static const struct tier {
 	[PHOTO_ORIGINAL] = { UINT32_MAX, SIZE_MAX, 95 },
 };
 
+#define LOSSLESS_PIXELS_MAX (16u << 20)
 #define MOVING 4                     /* an animation may have so many times the bytes */
 #define ANEW_PIXELS_MAX (100000000u) /* for a picture in full size that is encoded anew */
 
@@ -100,10 +101,15 @@ static enum err_code keep(struct plan *plan, struct err *e)
 }
 
 /* The few colours of drawings and screenshots compress well without loss: a file that has less
- * than a byte a pixel is likely to be one. */
-static bool is_drawing(const struct source *s)
+ * than a byte a pixel is likely to be one. Of large ones the attempt takes too long. */
+static bool may_be_lossless(const struct plan *plan)
 {
-	return s->lossless && s->in.len < (uint64_t)s->width * s->height * s->frames;
+	const struct source *s = &plan->source;
+	const struct pixels *p = &plan->pixels;
+
+	return plan->o->format != PHOTO_JPEG && p->frames == 1 && encode_takes_webp(p) &&
+	       (uint64_t)p->width * p->height <= LOSSLESS_PIXELS_MAX && s->lossless &&
+	       s->in.len < (uint64_t)s->width * s->height;
 }
 
 static struct encoding first_choice(const struct plan *plan)
@@ -123,7 +129,7 @@ static enum err_code try_lossless(struct encoded *x, const struct plan *plan, st
 	struct encoded y;
 	enum err_code rc;
 
-	if (plan->o->format == PHOTO_JPEG || plan->pixels.frames > 1 || !is_drawing(&plan->source))
+	if (!may_be_lossless(plan))
 		return ERR_OK;
 	rc = encode(&y, &plan->pixels, (struct encoding){ .webp = true, .lossless = true }, e);
 	if (rc != ERR_OK)

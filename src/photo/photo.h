@@ -2,7 +2,10 @@
  * encoded anew, with a preview. The one folder that knows libvips; only loaders that libvips holds
  * to be safe with untrusted input are used.
  *
- * photo_start() once in the program's life, before other threads; then any thread. */
+ * photo_start() once in the program's life, before other threads; then any thread. libvips uses as
+ * many threads of its own as there are processors. Nothing is printed, but for what dav1d and
+ * libde265 say themselves of some broken AVIF and HEIC files. What is taken, and what it costs:
+ * doc/photos.md */
 #ifndef RESTANTE_PHOTO_PHOTO_H
 #define RESTANTE_PHOTO_PHOTO_H
 

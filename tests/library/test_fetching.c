@@ -419,6 +419,30 @@ static void a_receiver_that_uses_the_same_fetch_is_told_so(void **state)
 	sealed_free(&c);
 }
 
+static bool free_within(void *ctx, const void *data, size_t size)
+{
+	(void)data;
+	(void)size;
+	restante_fetch_free(((struct nested *)ctx)->fetch);
+	return true;
+}
+
+static void a_receiver_cannot_free_it(void **state)
+{
+	struct fetching f;
+	struct sealed c;
+	struct nested n;
+
+	(void)state;
+	sealed_make(&c, 200000, true, 16);
+	place(&c, &f);
+	n = (struct nested){ f.fetch, RESTANTE_OK };
+	assert_code(restante_fetch_to(f.fetch, free_within, &n, &f.e), RESTANTE_OK, &f.e);
+	assert_code(restante_fetch_to(f.fetch, free_within, &n, &f.e), RESTANTE_OK, &f.e);
+	fetching_close(&f);
+	sealed_free(&c);
+}
+
 /* ---- refusals ---- */
 
 static void what_is_gone_is_gone(void **state)
@@ -501,6 +525,7 @@ int main(void)
 		cmocka_unit_test(another_thread_can_end_it),
 		cmocka_unit_test(the_receiver_can_end_it),
 		cmocka_unit_test(a_receiver_that_uses_the_same_fetch_is_told_so),
+		cmocka_unit_test(a_receiver_cannot_free_it),
 		cmocka_unit_test(what_is_gone_is_gone),
 		cmocka_unit_test(another_key_opens_nothing),
 		cmocka_unit_test(an_envelope_without_key_or_token_is_refused),

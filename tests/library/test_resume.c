@@ -10,8 +10,10 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -392,6 +394,31 @@ static void spit(const char *name, const char *text)
 
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 	(void)close(fd);
+}
+
+/* Stands before the one of libc: how often a folder was made durable. */
+static atomic_int folders_synced;
+
+int fsync(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+		atomic_fetch_add(&folders_synced, 1);
+	return (int)syscall(SYS_fsync, fd);
+}
+
+static void the_name_of_the_state_is_durable_too(void **state)
+{
+	struct uploading u;
+
+	(void)state;
+	write_file(1000);
+	atomic_store(&folders_synced, 0);
+	open_file(&u);
+	assert_runs(&u);
+	assert_int_equal(atomic_load(&folders_synced), 1);
+	uploading_close(&u);
 }
 
 static void nobody_else_can_read_the_state(void **state)
@@ -899,6 +926,29 @@ static void another_length_is_not_gone_on_with(void **state)
 	assert_played(turns, COUNT(turns), RESTANTE_SERVER, &p);
 }
 
+static void what_was_never_sent_cannot_be_there(void **state)
+{
+	char fields[96];
+	const struct turn turns[] = {
+		CREATED,
+		{ "PATCH", "0", 0, NULL, 700 },
+		{ "HEAD", NULL, 200, fields, 0 },
+	};
+	struct play p = { .turns = turns, .count = COUNT(turns) };
+	struct fake *f = fake_new(play, &p);
+	struct uploading u;
+
+	(void)state;
+	(void)snprintf(fields, sizeof(fields), "Upload-Offset: %zu\r\nUpload-Length: %zu\r\n",
+		       sealed_size(20 * MB), sealed_size(20 * MB));
+	uploading_open(&u, fake_url(f));
+	assert_code(restante_upload_memory(u.upload, bytes, 20 * MB, &u.e), RESTANTE_OK, &u.e);
+	assert_fails(&u, RESTANTE_SERVER);
+	fake_free(f);
+	assert_false(p.wrong);
+	uploading_close(&u);
+}
+
 #define WITH_PROXY(test) cmocka_unit_test_setup_teardown(test, proxy_begin, proxy_end)
 
 int main(void)
@@ -914,6 +964,7 @@ int main(void)
 		WITH_PROXY(a_killed_client_is_taken_up_by_the_next),
 		WITH_PROXY(its_parts_are_taken_up_as_well),
 		WITH_PROXY(a_sealed_file_is_taken_up_as_well),
+		WITH_PROXY(the_name_of_the_state_is_durable_too),
 		WITH_PROXY(nobody_else_can_read_the_state),
 		WITH_PROXY(a_state_that_is_odd_is_as_good_as_none),
 		WITH_PROXY(other_settings_are_another_upload),
@@ -934,6 +985,7 @@ int main(void)
 		cmocka_unit_test(one_that_is_gone_twice_is_given_up),
 		cmocka_unit_test(a_pipe_whose_upload_is_gone_says_so),
 		cmocka_unit_test(another_length_is_not_gone_on_with),
+		cmocka_unit_test(what_was_never_sent_cannot_be_there),
 	};
 
 	(void)signal(SIGPIPE, SIG_IGN);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -293,6 +294,65 @@ static void a_chunk_of_a_changed_file_is_never_sealed(void **state)
 	}
 }
 
+/* Stores into a mapping that is dirty already leave the times as they are. */
+static void what_a_mapping_changed_is_not_sealed_a_second_time(void **state)
+{
+	static uint8_t out[2][70000];
+	/* a chunk at once, and piece by piece */
+	static const size_t caps[] = { 70000, 1000 };
+
+	(void)state;
+	write_file(300000);
+	for (size_t i = 0; i < COUNT(caps); i++) {
+		const int fd = open(path, O_RDWR | O_CLOEXEC);
+		struct source *s = NULL;
+		struct reader *a = NULL, *b = NULL;
+		uint8_t *map = mmap(NULL, 300000, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		size_t n = 0;
+
+		assert_true(fd >= 0 && map != MAP_FAILED);
+		memset(map, 'A', 300000);
+		assert_code(source_of_file(&s, path, &e), RESTANTE_OK, &e);
+		assert_code(reader_new(&a, s, &e), RESTANTE_OK, &e);
+		assert_code(reader_new(&b, s, &e), RESTANTE_OK, &e);
+		assert_int_equal(reader_read(a, 184, out[0], 70000, &n, &e), SOURCE_SOME);
+		memset(map, 'B', 65536);
+		assert_code(source_check(s, &e), RESTANTE_OK, &e);
+		memset(out[1], 0, sizeof(out[1]));
+		assert_int_equal(reader_read(b, 184, out[1], caps[i], &n, &e), SOURCE_FAILED);
+		assert_int_equal(e.code, RESTANTE_CHANGED);
+		for (size_t k = 0; k < sizeof(out[1]); k++)
+			assert_int_equal(out[1][k], 0);
+		memset(map, 'A', 65536);
+		assert_int_equal(reader_read(b, 184, out[1], 70000, &n, &e), SOURCE_SOME);
+		assert_memory_equal(out[0], out[1], n);
+		reader_free(a);
+		reader_free(b);
+		source_free(s);
+		(void)munmap(map, 300000);
+		(void)close(fd);
+	}
+}
+
+/* Another head is another keystream. */
+static void under_another_head_a_chunk_may_be_sealed_again(void **state)
+{
+	struct source *a = file_source(300000), *b = NULL;
+	struct bytes of_a = read_all(a), of_b;
+
+	(void)state;
+	assert_code(source_of_file(&b, path, &e), RESTANTE_OK, &e);
+	of_b = read_all(b);
+	free((void *)(uintptr_t)of_b.data);
+	assert_code(source_take_up(b, source_key(a), source_head(a), &e), RESTANTE_OK, &e);
+	of_b = read_all(b);
+	assert_memory_equal(of_a.data, of_b.data, of_a.len);
+	free((void *)(uintptr_t)of_a.data);
+	free((void *)(uintptr_t)of_b.data);
+	source_free(a);
+	source_free(b);
+}
+
 /* ---- pipes ---- */
 
 struct tube {
@@ -556,6 +616,8 @@ int main(void)
 		cmocka_unit_test(a_head_of_another_key_changes_nothing),
 		cmocka_unit_test(what_is_no_file_is_refused),
 		cmocka_unit_test(a_chunk_of_a_changed_file_is_never_sealed),
+		cmocka_unit_test(what_a_mapping_changed_is_not_sealed_a_second_time),
+		cmocka_unit_test(under_another_head_a_chunk_may_be_sealed_again),
 		cmocka_unit_test(what_comes_out_of_a_pipe_is_sealed),
 		cmocka_unit_test(a_pipe_gives_a_chunk_as_soon_as_something_is_behind_it),
 		cmocka_unit_test(an_unacknowledged_window_is_full_and_goes_on_after_release),

@@ -406,6 +406,26 @@ static void a_quiet_pipe_ends_its_request_and_begins_another(void **state)
 	proxy_free(p);
 }
 
+/* As with gigabytes, whose padding the usual window does not hold. */
+static void padding_that_the_window_does_not_hold_arrives(void **state)
+{
+	struct writer w = { .size = 4 * MB + 1, .step = 65536 };
+	struct uploading u;
+	struct send s;
+
+	(void)state;
+	uploading_open(&u, server.url);
+	writer_start(&w);
+	send_init(&s, u.client);
+	assert_code(source_of_fd(&s.source, w.fds[0], true, &u.e), RESTANTE_OK, &u.e);
+	source_narrow(s.source, 1);
+	assert_code(send_run(&s, u.envelope, &u.e), RESTANTE_OK, &u.e);
+	assert_arrived(&u, server.port, bytes, w.size, (size_t)restante_padded_size(w.size));
+	send_fini(&s);
+	writer_end(&w);
+	uploading_close(&u);
+}
+
 /* Its high-water mark, in KiB, from now on. */
 static long memory_kb(bool begin)
 {
@@ -832,6 +852,7 @@ int main(void)
 		cmocka_unit_test(who_does_not_want_it_then_ends_it),
 		cmocka_unit_test(a_pipe_with_pauses_arrives),
 		cmocka_unit_test(a_quiet_pipe_ends_its_request_and_begins_another),
+		cmocka_unit_test(padding_that_the_window_does_not_hold_arrives),
 		cmocka_unit_test(a_long_pipe_takes_little_memory),
 		cmocka_unit_test(misuse_is_answered),
 		cmocka_unit_test(
