@@ -200,6 +200,15 @@ static enum err_code check_animation(const struct source *s, uint64_t max_pixels
 	return ERR_OK;
 }
 
+/* DNG and others keep a thumbnail first, and the photo in a SubIFD (TIFF/EP). */
+static bool has_pictures_inside(VipsImage *im)
+{
+	int count = 0;
+
+	return vips_image_get_typeof(im, VIPS_META_N_SUBIFDS) != 0 &&
+	       vips_image_get_int(im, VIPS_META_N_SUBIFDS, &count) == 0 && count > 0;
+}
+
 static enum err_code check_header(struct source *s, VipsImage *im, uint64_t max_pixels,
 				  struct err *e)
 {
@@ -209,6 +218,11 @@ static enum err_code check_header(struct source *s, VipsImage *im, uint64_t max_
 		return err_set(e, ERR_INVALID,
 			       "the %s file has colours of a kind that photos do not have",
 			       kind_name(s->kind));
+	if (s->kind == KIND_TIFF && has_pictures_inside(im))
+		return err_set(
+			e, ERR_INVALID,
+			"the TIFF file has pictures within pictures, as raw photos have, and the "
+			"first may be a small one: send it as a file");
 	if (s->kind == KIND_GIF && !gif_is_whole(s->in))
 		return err_set(e, ERR_INVALID, BROKEN);
 	rc = check_still(s, im, max_pixels, e);

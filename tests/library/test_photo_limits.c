@@ -64,6 +64,7 @@ static void what_is_no_photo_is_refused_by_its_name(void **state)
 	check_refused("drawing.svg", ERR_INVALID, "an SVG drawing");
 	check_refused("document.pdf", ERR_INVALID, "a PDF document");
 	check_refused("pages.tif", ERR_INVALID, "2 pages");
+	check_refused("raw.tif", ERR_INVALID, "raw photos");
 }
 
 static void bombs_are_refused_by_their_header(void **state)
