@@ -67,6 +67,14 @@ keeps() {
 	fi
 }
 skip() { number=$((number + 1)); echo "ok $number - $1 # SKIP $2"; }
+# seen PROMISE COMMAND... - keeps, where the machine can make a terminal.
+seen() {
+	if script -qec true /dev/null </dev/null >"$dir/said" 2>&1; then
+		keeps "$@"
+	else
+		skip "$1" "no pseudo-terminal can be made here"
+	fi
+}
 done_testing() { echo "1..$number"; exit $failed; }
 
 # await SECONDS COMMAND... - until it succeeds; false if it never does.
