@@ -261,7 +261,7 @@ TESTS_COMMAND := $(COMMAND:%=tests/command/%)
 # They look at the clock.
 TESTS_ALONE   := $(ALONE:%=$(BUILD)/tests/%)
 .SECONDARY: $(call objs,$(UNIT:%=tests/unit/%.c) $(ENGINE:%=tests/engine/%.c) $(PROTO:%=tests/proto/%.c) \
-            $(LIBRARY:%=tests/library/%.c))
+            $(LIBRARY:%=tests/library/%.c) $(FUZZ:%=tests/fuzz/%.c))
 
 export BUILD SAN
 .PHONY: check-run check-build
