@@ -85,7 +85,7 @@ PHOTO   := src/photo/photo.c src/photo/load.c src/photo/heif.c src/photo/kind.c 
            src/photo/strip_gif.c src/photo/thumbhash.c
 VOICE   := src/voice/voice.c src/voice/page.c src/voice/strip.c src/voice/foreign.c
 CLI     := src/cli/main.c src/cli/command.c src/cli/options.c src/cli/settings.c src/cli/folders.c \
-           src/cli/cancel.c src/cli/trouble.c src/cli/say.c src/cli/words.c src/cli/json.c \
+           src/cli/cancel.c src/cli/trouble.c src/cli/say.c src/cli/output.c src/cli/words.c src/cli/json.c \
            src/cli/progress.c src/cli/input.c src/cli/media.c src/cli/card.c src/cli/prepare.c \
            src/cli/feed.c src/cli/state.c src/cli/spool.c src/cli/emit.c src/cli/job.c \
            src/cli/send.c src/cli/send_file.c src/cli/send_stream.c src/cli/sink.c \

@@ -9,6 +9,7 @@
 #include "cli/card.h"
 #include "cli/command.h"
 #include "cli/json.h"
+#include "cli/output.h"
 #include "cli/say.h"
 #include "cli/words.h"
 
@@ -102,7 +103,7 @@ static bool line(struct trouble *t, const char *name, const char *fmt, ...)
 	va_end(ap);
 	say_clean(clean, sizeof(clean), raw);
 	(void)snprintf(whole, sizeof(whole), "%-10s %s", name, clean);
-	return say_line(whole, t);
+	return output_line(whole, t);
 }
 
 static bool text_line(const struct restante_envelope *card, const char *name,

@@ -4,7 +4,7 @@
 #include "cli/card.h"
 #include "cli/command.h"
 #include "cli/json.h"
-#include "cli/say.h"
+#include "cli/output.h"
 #include "restante/restante.h"
 
 static const struct option_row ack_options[] = {
@@ -129,7 +129,7 @@ static bool print_end(uint64_t expires_at, bool json, struct trouble *t)
 
 	if (!json) {
 		clock_rfc3339(text, (int64_t)expires_at);
-		return say_line(text, t);
+		return output_line(text, t);
 	}
 	o = json_object();
 	json_add(o, "expires_at", json_time(expires_at));

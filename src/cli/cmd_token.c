@@ -9,7 +9,7 @@
 #include "cli/command.h"
 #include "cli/emit.h"
 #include "cli/json.h"
-#include "cli/say.h"
+#include "cli/output.h"
 #include "cli/words.h"
 #include "restante/token.h"
 
@@ -73,7 +73,7 @@ static bool show_table(const struct restante_token_info *info, struct trouble *t
 		(void)snprintf(text + n, sizeof(text) - n, "\n%-10s %u", "recipient",
 			       info->recipients[i]);
 	}
-	return say_line(text, t);
+	return output_line(text, t);
 }
 
 static bool show(const struct options *o, const struct settings *set, struct trouble *t)
@@ -137,7 +137,7 @@ static bool narrow_plain(const struct options *o, bool json, struct trouble *t)
 	    !narrow_token(token, o, t))
 		return false;
 	if (!json)
-		return say_line(token, t);
+		return output_line(token, t);
 	object = json_object();
 	json_add(object, "token", json_string(token));
 	return json_print(object, t);

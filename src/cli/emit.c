@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "cli/json.h"
+#include "cli/output.h"
 #include "cli/say.h"
 #include "restante/seal.h"
 
@@ -68,7 +69,7 @@ bool emit_to(int fd, const char *name, const struct restante_envelope *card, str
 	if (restante_envelope_encode(card, text, &e) != RESTANTE_OK)
 		return trouble_library(t, &e, NULL);
 	strcat(text, "\n"); /* there is room for one more */
-	ok = say_bytes(fd, name, text, strlen(text), t);
+	ok = output_bytes(fd, name, text, strlen(text), t);
 	explicit_bzero(text, sizeof(text));
 	return ok;
 }

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cancel.h"
-#include "cli/say.h"
+#include "cli/output.h"
 #include "cli/words.h"
 
 #define GROW_FROM (UINT64_C(1) << 16)
@@ -184,7 +184,7 @@ bool input_copy(struct input *in, int to, const char *name, uint64_t max, struct
 	uint64_t left = max;
 	size_t n = in->head_size;
 
-	if (n > 0 && (n > max || !say_bytes(to, name, in->head, n, t)))
+	if (n > 0 && (n > max || !output_bytes(to, name, in->head, n, t)))
 		return n > max ? too_big(in, max, t) : false;
 	left -= n;
 	do {
@@ -193,7 +193,7 @@ bool input_copy(struct input *in, int to, const char *name, uint64_t max, struct
 		if (n > left)
 			return too_big(in, max, t);
 		left -= n;
-		if (!say_bytes(to, name, piece, n, t))
+		if (!output_bytes(to, name, piece, n, t))
 			return false;
 	} while (n == sizeof(piece));
 	return true;

@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "cli/say.h"
+#include "cli/output.h"
 
 #define HEX_MAX 32 /* bytes */
 
@@ -41,7 +41,8 @@ void json_add(json_t *object, const char *name, json_t *value)
 bool json_print(json_t *object, struct trouble *t)
 {
 	char *text = json_dumps(object, JSON_COMPACT);
-	bool ok = text != NULL ? say_line(text, t) : trouble_local(t, ERR_NOMEM, "out of memory");
+	bool ok =
+		text != NULL ? output_line(text, t) : trouble_local(t, ERR_NOMEM, "out of memory");
 
 	if (text != NULL)
 		explicit_bzero(text, strlen(text));

@@ -1,12 +1,9 @@
 #include "cli/say.h"
 
-#include <errno.h>
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- what a terminal acts on --------------------------------------------------------------- */
 
@@ -65,27 +62,4 @@ void say(const char *fmt, ...)
 	va_end(ap);
 	say_clean(clean, sizeof(clean), raw);
 	(void)fprintf(stderr, "restante: %s\n", clean);
-}
-
-bool say_bytes(int fd, const char *name, const void *data, size_t n, struct trouble *t)
-{
-	const uint8_t *p = data;
-
-	while (n > 0) {
-		ssize_t k = write(fd, p, n);
-
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k < 0)
-			return trouble_errno(t, name);
-		p += k;
-		n -= (size_t)k;
-	}
-	return true;
-}
-
-bool say_line(const char *text, struct trouble *t)
-{
-	return say_bytes(STDOUT_FILENO, "standard output", text, strlen(text), t) &&
-	       say_bytes(STDOUT_FILENO, "standard output", "\n", 1, t);
 }

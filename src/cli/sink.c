@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/output.h"
 #include "cli/say.h"
 
 bool sink_is_stream(const char *path)
@@ -49,8 +50,8 @@ bool sink_write(void *ctx, const void *data, size_t size)
 	struct sink *s = ctx;
 
 	s->written += size;
-	return say_bytes(s->fd, s->fd == STDOUT_FILENO ? "standard output" : s->path, data, size,
-			 s->t);
+	return output_bytes(s->fd, s->fd == STDOUT_FILENO ? "standard output" : s->path, data, size,
+			    s->t);
 }
 
 /* As any new file has it. Asking changes it for a moment; no other thread makes files. */

@@ -10,7 +10,7 @@
 #include "base/digest.h"
 #include "cli/cancel.h"
 #include "cli/card.h"
-#include "cli/say.h"
+#include "cli/output.h"
 #include "restante/seal.h"
 
 #define DRAFT "draft"
@@ -83,7 +83,7 @@ static bool put(struct spooling *s, size_t n, struct trouble *t)
 {
 	digest_update(&s->digester, (struct bytes){ s->out, n });
 	s->written += n;
-	return say_bytes(s->fd, "the state folder", s->out, n, t);
+	return output_bytes(s->fd, "the state folder", s->out, n, t);
 }
 
 /* Seals in[0..n); at the end as long as something comes out. */
@@ -209,7 +209,7 @@ static bool write_draft(int fd, void *ctx, struct trouble *t)
 	char text[RESTANTE_ENVELOPE_MAX + 1];
 	struct restante_error e = { 0 };
 	bool ok = restante_envelope_encode(ctx, text, &e) == RESTANTE_OK
-			  ? say_bytes(fd, "the state folder", text, strlen(text), t)
+			  ? output_bytes(fd, "the state folder", text, strlen(text), t)
 			  : trouble_library(t, &e, NULL);
 
 	explicit_bzero(text, sizeof(text));
