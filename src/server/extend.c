@@ -24,7 +24,7 @@ struct extension {
 /* Never earlier than it was, nor later than its tokens last or the server keeps anything. */
 static int64_t new_end(const struct extension *x)
 {
-	const struct settings *set = server_settings(request_server(x->target.req));
+	const struct settings *set = request_settings(x->target.req);
 	const int64_t was = x->target.rec->expires_s;
 	uint64_t ttl = x->ttl_s < set->upload_ttl_max ? x->ttl_s : set->upload_ttl_max;
 	int64_t end = clock_now_s() + (int64_t)ttl;

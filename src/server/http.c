@@ -155,6 +155,11 @@ struct server *request_server(const struct request *r)
 	return r->side->loop->http->server;
 }
 
+const struct settings *request_settings(const struct request *r)
+{
+	return server_settings(request_server(r));
+}
+
 enum http_method request_method(const struct request *r)
 {
 	return r->method;

@@ -77,6 +77,10 @@ size_t http_connections(const struct http *h);
 
 struct server *request_server(const struct request *r);
 
+/* The settings of the virtual host that the request is for; those of the server where there are
+ * none. */
+const struct settings *request_settings(const struct request *r);
+
 /* The method asked for: on the upload resource X-HTTP-Method-Override counts, if it is there. */
 enum http_method request_method(const struct request *r);
 

@@ -44,7 +44,7 @@ static enum http_next options(struct request *req)
 
 	if (r != NULL) {
 		reply_header(r, "Allow", ALLOWED_METHODS);
-		add_uploads(r, server_settings(s));
+		add_uploads(r, request_settings(req));
 		if (own_fields_cors(s))
 			add_cors(r);
 	}

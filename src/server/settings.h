@@ -27,7 +27,15 @@ struct settings {
 	struct settings_listen listen[SETTINGS_LISTEN_MAX];
 	size_t listen_count;
 	char *data_dir;
-	char *log_level; /* debug, info, warn, error */
+	bool sandbox; /* keep the process from what it does not need */
+
+	char *name; /* what grants call this server, "aud"; of a host the name of its block */
+	char *auth; /* auto, open, grants */
+
+	char *log_level;         /* debug, info, warn, error */
+	char *log_file;          /* "": standard error */
+	char *log_access;        /* a file, "-" for where the rest goes, or "" for none */
+	bool log_access_address; /* clients' addresses in it */
 
 	uint64_t http_loops;                   /* 0: one a core */
 	uint64_t http_header_max;              /* bytes of a request's head */
@@ -37,6 +45,8 @@ struct settings {
 	uint64_t http_stop_grace;              /* how long SIGTERM waits for what runs */
 	char *http_cors_origin;                /* "*", one origin, or "" for none */
 	bool http_metrics;                     /* /metrics on public listeners too */
+
+	uint64_t grants_leeway; /* seconds that the clocks of who mints and who checks may differ */
 
 	char *tls_certificate; /* PEM files */
 	char *tls_key;
@@ -52,6 +62,11 @@ struct settings {
 	uint64_t upload_open_per_address; /* 0: no limit */
 	uint64_t upload_min_rate;         /* bytes a second of a request's body; 0: any */
 	uint64_t upload_min_rate_grace;   /* seconds over which it is measured */
+
+	uint64_t quota_bytes; /* of one bucket, like the next three; 0: no limit */
+	uint64_t quota_uploads;
+	uint64_t quota_bytes_per_minute;
+	uint64_t quota_uploads_per_minute;
 
 	uint64_t fetch_cache;   /* bytes of chunks kept in memory */
 	uint64_t fetch_memory;  /* beside the cache, for answers on their way */

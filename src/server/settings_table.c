@@ -24,6 +24,11 @@ static bool fits_level(const char *v)
 	return false;
 }
 
+static bool fits_auth(const char *v)
+{
+	return strcmp(v, "auto") == 0 || strcmp(v, "open") == 0 || strcmp(v, "grants") == 0;
+}
+
 /* "*", nothing, or scheme://host[:port] (RFC 6454 section 6.2). */
 static bool fits_origin(const char *v)
 {
@@ -51,9 +56,32 @@ const struct setting settings_table[] = {
 		  "the tls block." },
 	{ "data_dir", SETTING_STRING, AT(data_dir), "/var/lib/restante", .fits = fits_something,
 	  .range = "a path", .help = "The folder of the store, the keys and the admin socket." },
-	{ "log_level", SETTING_STRING, AT(log_level), "info", .live = true, .bare = true,
+	{ "sandbox", SETTING_BOOL, AT(sandbox), "true",
+	  .help = "Whether the server keeps itself from what it does not need: files elsewhere, "
+		  "other programs, most system calls." },
+	{ "name", SETTING_STRING, AT(name), "localhost", .host = true, .live = true,
+	  .fits = fits_something, .range = "a name",
+	  .help = "What grants call this server (their aud claim). Of a virtual host it is the "
+		  "name of its block." },
+	{ "auth", SETTING_STRING, AT(auth), "auto", .host = true, .live = true, .bare = true,
+	  .fits = fits_auth, .range = "auto, open or grants",
+	  .help = "Who may upload. grants: whoever has a grant signed by one of grants.key. open: "
+		  "whoever can connect, on loopback only. auto: grants where there are keys, else "
+		  "open." },
+
+	{ "log.level", SETTING_STRING, AT(log_level), "info", .live = true, .bare = true,
 	  .fits = fits_level, .range = "debug, info, warn or error",
 	  .help = "The least important lines that are still logged." },
+	{ "log.file", SETTING_STRING, AT(log_file), NULL, .live = true, .range = "a path",
+	  .example = "/var/log/restante/restante.log",
+	  .help = "Where the log goes. Unset: standard error. Opened anew on SIGHUP." },
+	{ "log.access", SETTING_STRING, AT(log_access), NULL, .live = true,
+	  .range = "a path, or \"-\" for where the log goes",
+	  .example = "/var/log/restante/access.log",
+	  .help = "A line for each request, without client, token or name. Opened anew on "
+		  "SIGHUP." },
+	{ "log.access_address", SETTING_BOOL, AT(log_access_address), "false", .live = true,
+	  .help = "Whether clients' addresses stand in the access log." },
 
 	{ "http.loops", SETTING_COUNT, AT(http_loops), "0", 0, 256,
 	  .help = "Threads that serve connections. 0: one a core." },
@@ -70,11 +98,15 @@ const struct setting settings_table[] = {
 		  "all have one address." },
 	{ "http.stop_grace", SETTING_SECONDS, AT(http_stop_grace), "30s", 0, HOUR, .live = true,
 	  .help = "How long a stopping server waits for what still runs." },
-	{ "http.cors_origin", SETTING_STRING, AT(http_cors_origin), "*", .live = true,
+	{ "http.cors_origin", SETTING_STRING, AT(http_cors_origin), "*", .host = true, .live = true,
 	  .fits = fits_origin, .range = "\"*\", one origin such as https://app.example, or \"\"",
 	  .help = "Whose pages may use the server from a browser. \"\": nobody's." },
 	{ "http.metrics", SETTING_BOOL, AT(http_metrics), "false", .live = true,
 	  .help = "Whether /metrics is answered on the public listeners too." },
+
+	{ "grants.leeway", SETTING_SECONDS, AT(grants_leeway), "30s", 0, HOUR, .host = true,
+	  .live = true,
+	  .help = "How far the clocks of who mints grants and of this server may differ." },
 
 	{ "tls.certificate", SETTING_STRING, AT(tls_certificate), NULL, .live = true,
 	  .range = "a path", .example = "/etc/restante/fullchain.pem",
@@ -82,7 +114,7 @@ const struct setting settings_table[] = {
 	{ "tls.key", SETTING_STRING, AT(tls_key), NULL, .live = true, .range = "a path",
 	  .example = "/etc/restante/privkey.pem", .help = "PEM file of the certificate's key." },
 
-	{ "upload.max", SETTING_SIZE, AT(upload_max), "2gb", 1, 16 * TB, .live = true,
+	{ "upload.max", SETTING_SIZE, AT(upload_max), "2gb", 1, 16 * TB, .host = true, .live = true,
 	  .help = "The largest upload." },
 	{ "upload.memory", SETTING_SIZE, AT(upload_memory), "64mb", MB, TB,
 	  .help = "Memory for bytes on their way to the store, of all uploads together." },
@@ -91,18 +123,22 @@ const struct setting settings_table[] = {
 	{ "upload.workers", SETTING_COUNT, AT(upload_workers), "32", 1, 256,
 	  .help = "Threads that hash and write." },
 	{ "upload.ttl_photo", SETTING_SECONDS, AT(upload_ttl_photo), "30d", 1, 3650 * DAY,
-	  .live = true, .help = "How long a photo is kept if the upload does not say." },
+	  .host = true, .live = true,
+	  .help = "How long a photo is kept if the upload does not say." },
 	{ "upload.ttl_video", SETTING_SECONDS, AT(upload_ttl_video), "30d", 1, 3650 * DAY,
-	  .live = true, .help = "How long a video is kept if the upload does not say." },
+	  .host = true, .live = true,
+	  .help = "How long a video is kept if the upload does not say." },
 	{ "upload.ttl_voice", SETTING_SECONDS, AT(upload_ttl_voice), "30d", 1, 3650 * DAY,
-	  .live = true, .help = "How long a voice note is kept if the upload does not say." },
+	  .host = true, .live = true,
+	  .help = "How long a voice note is kept if the upload does not say." },
 	{ "upload.ttl_file", SETTING_SECONDS, AT(upload_ttl_file), "30d", 1, 3650 * DAY,
-	  .live = true, .help = "How long any other file is kept if the upload does not say." },
-	{ "upload.ttl_max", SETTING_SECONDS, AT(upload_ttl_max), "90d", 1, 3650 * DAY, .live = true,
-	  .help = "The longest that anything is kept; no token lives longer." },
+	  .host = true, .live = true,
+	  .help = "How long any other file is kept if the upload does not say." },
+	{ "upload.ttl_max", SETTING_SECONDS, AT(upload_ttl_max), "90d", 1, 3650 * DAY, .host = true,
+	  .live = true, .help = "The longest that anything is kept; no token lives longer." },
 
 	{ "upload.ttl_unfinished", SETTING_SECONDS, AT(upload_ttl_unfinished), "24h", 1, 3650 * DAY,
-	  .live = true,
+	  .host = true, .live = true,
 	  .help = "How long an unfinished upload is kept after its last byte, and how long a "
 		  "deleted one is remembered." },
 	{ "upload.open", SETTING_COUNT, AT(upload_open), "100000", 1, 100000000, .live = true,
@@ -116,6 +152,21 @@ const struct setting settings_table[] = {
 		  "come is kept. 0: any." },
 	{ "upload.min_rate_grace", SETTING_SECONDS, AT(upload_min_rate_grace), "30s", 1, HOUR,
 	  .live = true, .help = "The time over which that is measured." },
+
+	{ "quota.bytes", SETTING_SIZE, AT(quota_bytes), "0", 0, 1024 * TB, .host = true,
+	  .live = true,
+	  .help = "Bytes alive that the uploads of one bucket, a claim of their grants, may come "
+		  "to; one too many is answered with 507. 0: no limit, here and in the next "
+		  "three." },
+	{ "quota.uploads", SETTING_COUNT, AT(quota_uploads), "0", 0, 100000000, .host = true,
+	  .live = true, .help = "Uploads alive of one bucket." },
+	{ "quota.bytes_per_minute", SETTING_SIZE, AT(quota_bytes_per_minute), "0", 0, 1024 * TB,
+	  .host = true, .live = true,
+	  .help = "Bytes that one bucket may send in a minute; beyond them its next request is "
+		  "answered with 429." },
+	{ "quota.uploads_per_minute", SETTING_COUNT, AT(quota_uploads_per_minute), "0", 0,
+	  100000000, .host = true, .live = true,
+	  .help = "Uploads that one bucket may begin in a minute." },
 
 	{ "fetch.cache", SETTING_SIZE, AT(fetch_cache), "128mb", 0, TB,
 	  .help = "Memory for pieces of uploads that were lately written or read." },

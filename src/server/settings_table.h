@@ -23,6 +23,7 @@ struct setting {
 	size_t offset;     /* of its field in struct settings; not for listeners */
 	const char *unset; /* the default, as an operator would write it; NULL: none */
 	uint64_t min, max; /* of numbers */
+	bool host;         /* may differ between virtual hosts */
 	bool live;         /* taken up on SIGHUP; the others need a restart */
 	bool bare;         /* a string of one plain word, printed without quotes */
 	bool (*fits)(const char *value); /* of strings; NULL: anything does */
@@ -31,7 +32,7 @@ struct setting {
 	const char *help;                /* sentences */
 };
 
-#define SETTINGS_COUNT 38
+#define SETTINGS_COUNT 49
 
 /* In the order in which they are printed; the settings of a block follow each other. */
 extern const struct setting settings_table[SETTINGS_COUNT];

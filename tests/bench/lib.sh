@@ -53,7 +53,7 @@ server_start() {
 	cat >"$dir.conf" <<-END
 		listen = "127.0.0.1:0"
 		data_dir = "$dir"
-		log_level = warn
+		log { level = warn }
 		http { loops = 2 }
 		$settings
 	END

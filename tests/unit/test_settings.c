@@ -252,7 +252,7 @@ static void a_wrong_value_is_reported_with_its_line(void **state)
 	check_bad(f, "upload { max = {} }", ":1: upload.max: takes a value, not a block");
 	check_bad(f, "upload { max = }", ":1: upload.max: value is missing");
 	check_bad(f, "upload {\n max\n}", ":2: upload.max: value is missing");
-	check_bad(f, "log_level = loud", ":1: log_level: \"loud\" does not do: debug, info");
+	check_bad(f, "log { level = loud }", ":1: log.level: \"loud\" does not do: debug, info");
 	check_bad(f, "data_dir = \"\"", ":1: data_dir: ");
 	check_bad(f, "http { cors_origin = example.org }", ":1: http.cors_origin: ");
 	check_bad(f, "http { cors_origin = \"https://a.example/\" }", ":1: http.cors_origin: ");
@@ -316,7 +316,7 @@ static void broken_text_is_reported_with_its_line(void **state)
 {
 	struct fixture *f = *state;
 
-	check_bad(f, "\ndata_dir = \"/x\nlog_level = info", ":2: string is not closed on its line");
+	check_bad(f, "\ndata_dir = \"/x\nlog { level = info }", ":2: string is not closed on its line");
 	check_bad(f, "data_dir = \"/x\\n\"", ":1: only \\\" and \\\\ may follow a backslash");
 	check_bad(f, "data_dir = /x\001y", ":1: control character");
 	check_bad(f, "data_dir = \"/x\001y\"", ":1: control character");

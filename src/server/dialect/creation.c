@@ -14,7 +14,7 @@
 
 struct reply *creation_read(struct creation *c, struct request *r)
 {
-	const struct settings *set = server_settings(request_server(r));
+	const struct settings *set = request_settings(r);
 	struct bytes text = { NULL, 0 }, digest = { NULL, 0 };
 	struct metadata metadata = { .count = 0 };
 	const char *complaint;
@@ -41,7 +41,7 @@ struct reply *creation_read(struct creation *c, struct request *r)
 struct reply *creation_make(struct creation *c, struct request *r, uint64_t length)
 {
 	struct server *s = request_server(r);
-	const struct settings *set = server_settings(s);
+	const struct settings *set = request_settings(r);
 	const struct address from = request_address(r);
 	const int64_t now = clock_now_s();
 	bool too_long = false;

@@ -37,7 +37,7 @@ static enum err_code begin(struct session **s, struct request *req, const struct
 
 static enum http_next head(struct request *req)
 {
-	const struct settings *set = server_settings(request_server(req));
+	const struct settings *set = request_settings(req);
 	struct session *s;
 	struct params p;
 	const char *complaint, *field;

@@ -91,7 +91,7 @@ static void add_complete(struct reply *r, const struct rufh *x, bool complete)
 
 static void write_limit(const struct rufh *x, const struct upload *u, char out[static LIMIT_SIZE])
 {
-	const struct settings *set = server_settings(request_server(x->w.req));
+	const struct settings *set = request_settings(x->w.req);
 	const int64_t left = u->expires_s - clock_now_s();
 
 	(void)snprintf(out, LIMIT_SIZE, "max-size=%" PRIu64 ", min-size=0, %s=%" PRId64,
@@ -120,7 +120,7 @@ static struct reply *inconsistent(struct rufh *x)
 /* More than was announced is not more than the server takes. */
 static struct reply *problem_here(struct rufh *x, enum err_code rc)
 {
-	const uint64_t max = server_settings(request_server(x->w.req))->upload_max;
+	const uint64_t max = request_settings(x->w.req)->upload_max;
 	struct reply *r;
 
 	if (rc == ERR_TOOBIG && x->length_given && x->length <= max)
@@ -268,7 +268,7 @@ static struct reply *read_creation(struct rufh *x)
 		return problem_reply(400, NULL, "Upload-Concat belongs to tus 1.0.0.");
 	refusal = read_length(x, 0);
 	if (refusal == NULL && x->length_given &&
-	    x->length > server_settings(request_server(x->w.req))->upload_max)
+	    x->length > request_settings(x->w.req)->upload_max)
 		refusal = problem_here(x, ERR_TOOBIG);
 	if (refusal == NULL)
 		refusal = checks_read(&x->w.checks, x->w.req);

@@ -83,7 +83,7 @@ static struct reply *read_length(struct tus *t)
 {
 	bool too_large = false;
 	enum field f = field_number(t->w.req, "Upload-Length",
-				    server_settings(request_server(t->w.req))->upload_max,
+				    request_settings(t->w.req)->upload_max,
 				    &t->length, &too_large);
 
 	if (f == FIELD_BAD)
