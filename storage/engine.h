@@ -45,6 +45,9 @@ struct engine {
 				     int64_t remember_until_s, uint16_t *left, struct err *e);
 	enum err_code (*next_open)(void *self, const struct upload_id *after, struct upload_id *out,
 				   struct err *e);
+	/* b is not all zero */
+	enum err_code (*bucket)(void *self, const struct bucket_id *b, store_each *each, void *ctx,
+				struct err *e);
 	enum err_code (*due)(void *self, int64_t now, struct upload_id *ids, size_t max,
 			     size_t *count, struct err *e);
 	enum err_code (*next_blob)(void *self, const struct digest *after, struct blob *out,

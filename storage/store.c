@@ -246,6 +246,18 @@ struct upload *upload_clone(const struct upload *u)
 	return c;
 }
 
+uint64_t upload_weight(const struct upload *u)
+{
+	return u->finished || u->length == UPLOAD_LENGTH_UNKNOWN ? u->offset : u->length;
+}
+
+bool bucket_given(const struct bucket_id *b)
+{
+	static const struct bucket_id none;
+
+	return memcmp(b, &none, sizeof(none)) != 0;
+}
+
 void upload_free(struct upload *u)
 {
 	free(u);
@@ -308,6 +320,14 @@ enum err_code store_next_open(struct store *s, const struct upload_id *after, st
 			      struct err *e)
 {
 	return counted(s, s->engine->next_open(s->self, after, out, e));
+}
+
+enum err_code store_bucket(struct store *s, const struct bucket_id *b, store_each *each, void *ctx,
+			   struct err *e)
+{
+	if (!bucket_given(b))
+		return ERR_OK;
+	return counted(s, s->engine->bucket(s->self, b, each, ctx, e));
 }
 
 enum err_code store_due(struct store *s, int64_t now, struct upload_id *ids, size_t max, size_t *n,

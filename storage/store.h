@@ -20,7 +20,7 @@
 #include "base/ids.h"
 #include "storage/chunk.h"
 
-#define STORE_FORMAT 3            /* of what is on disk; a store with a larger one is refused */
+#define STORE_FORMAT 4            /* of what is on disk; a store with a larger one is refused */
 #define STORE_META_MAX 12288      /* bytes of client metadata an upload may carry */
 #define STORE_PARTS_MAX 256       /* uploads that one may be put together from */
 #define STORE_RECIPIENTS_MAX 1024 /* of one upload */
@@ -59,6 +59,8 @@ struct upload {
 	struct midstate midstate; /* of an unfinished one: of the bytes before offset */
 	struct digest digest;     /* of a finished one */
 	struct bytes meta;        /* what the client said of it, at most STORE_META_MAX */
+	struct bucket_id bucket;  /* it counts against; all zero: none */
+	int64_t spent_until_s;    /* its id must not be used again before; 0: no matter */
 	size_t extent_count;      /* where the bytes before offset lie, in order, gapless */
 	const struct extent *extents;
 };
@@ -84,10 +86,11 @@ enum err_code store_open(struct store **out, const char *engine, const struct st
 /* Everything acknowledged stays. NULL is fine. No writer may be left. */
 void store_close(struct store *s);
 
-/* Starts writing a new upload: `rec` gives id, length, created_s, expires_s, kind, recipients and
- * meta (borrowed until the call returns); offset must be 0. Nothing is durable, and lookup does
- * not find it, before the first commit. `expect` is how many bytes this writer is likely to get
- * (0: unknown) and steers how they are laid down. ERR_EXISTS is found at the first commit. */
+/* Starts writing a new upload: `rec` gives id, length, created_s, expires_s, kind, recipients,
+ * bucket, spent_until_s and meta (borrowed until the call returns); offset must be 0. Nothing is
+ * durable, and lookup does not find it, before the first commit. `expect` is how many bytes this
+ * writer is likely to get (0: unknown) and steers how they are laid down. That the id is taken is
+ * found at the first commit. */
 enum err_code store_create(struct store *s, const struct upload *rec, uint64_t expect,
 			   struct writer **out, struct err *e);
 
@@ -105,8 +108,9 @@ enum err_code writer_stage(struct writer *w, struct bytes data, struct err *e);
  * there or none. When it finishes the upload and a blob of that digest is there already, the
  * upload holds that one, and the bytes written here are given back. *rec (unless NULL) is the
  * record as it now is, the caller's to free. May be called again for more bytes unless finished.
- * ERR_EXISTS: an upload of that id is there. ERR_NOTFOUND: it was dropped meanwhile. ERR_FULL,
- * ERR_IO, ERR_NOMEM: nothing has changed, only writer_close() may follow. */
+ * ERR_EXISTS: an upload of that id is there; ERR_DELETED: one was terminated, and that is still
+ * remembered. ERR_NOTFOUND: it was dropped meanwhile. ERR_FULL, ERR_IO, ERR_NOMEM: nothing has
+ * changed. After any of them only writer_close() may follow. */
 enum err_code writer_commit(struct writer *w, const struct commit *c, struct upload **rec,
 			    struct err *e);
 
@@ -139,6 +143,18 @@ void upload_free(struct upload *u); /* NULL is fine */
  * every record; NULL without memory. */
 struct upload *upload_clone(const struct upload *u);
 
+/* What an upload counts in its bucket: its length as soon as that is known, before that what it
+ * has. */
+uint64_t upload_weight(const struct upload *u);
+
+bool bucket_given(const struct bucket_id *b); /* false: all zero */
+
+/* Tells of every upload that counts against a bucket, finished or not; of none if that is all
+ * zero. `each` must not call the store. */
+typedef void store_each(void *ctx, uint64_t weight, int64_t created_s);
+enum err_code store_bucket(struct store *s, const struct bucket_id *b, store_each *each, void *ctx,
+			   struct err *e);
+
 /* The stored bytes at `start` of an extent's locator: a chunk, the caller's reference, that begins
  * there and ends no later than the grid or extent does; it may be shorter, but not empty. `at`
  * lies within the extent. ERR_NOTFOUND: dropped meanwhile. ERR_DAMAGED: a checksum fails. */
@@ -149,8 +165,9 @@ enum err_code store_read(struct store *s, const struct extent *x, uint64_t at, s
  * ERR_NOTFOUND. Runs against readers safely: their chunks stay, later reads fail NOTFOUND. */
 enum err_code store_drop(struct store *s, const struct upload_id *id, struct err *e);
 
-/* The same, but until `until_s` a lookup says ERR_DELETED instead of ERR_NOTFOUND (and store_due()
- * names the upload after that, for a store_drop() that forgets it). ERR_DELETED: it was before. */
+/* The same, but until `until_s`, and at least until the record's spent_until_s, a lookup says
+ * ERR_DELETED instead of ERR_NOTFOUND (and store_due() names the upload after that, for a
+ * store_drop() that forgets it). ERR_DELETED: it was before. */
 enum err_code store_terminate(struct store *s, const struct upload_id *id, int64_t until_s,
 			      struct err *e);
 

@@ -11,8 +11,8 @@
  *                        `before`, and always for a commit or concat: it is not called
  *   delay_ms=5           every call takes that much longer
  *
- * Calls: open write_open stage commit lookup read concat drop extend acknowledge next_open due
- * next_blob. A schedule that does not read so is ERR_INVALID. */
+ * Calls: open write_open stage commit lookup read concat drop extend acknowledge next_open bucket
+ * due next_blob. A schedule that does not read so is ERR_INVALID. */
 #include "storage/engine.h"
 
 #include <stdatomic.h>
@@ -36,6 +36,7 @@
 	X(extend)      \
 	X(acknowledge) \
 	X(next_open)   \
+	X(bucket)      \
 	X(due)         \
 	X(next_blob)   \
 	X(any)
@@ -392,6 +393,16 @@ static enum err_code faulty_next_open(void *self, const struct upload_id *after,
 	return f->inner->next_open(f->self, after, out, e);
 }
 
+static enum err_code faulty_bucket(void *self, const struct bucket_id *b, store_each *each,
+				   void *ctx, struct err *e)
+{
+	struct faulty *f = self;
+
+	if (fails(f, CALL_bucket))
+		return fault(f, CALL_bucket, e);
+	return f->inner->bucket(f->self, b, each, ctx, e);
+}
+
 static enum err_code faulty_due(void *self, int64_t now, struct upload_id *ids, size_t max,
 				size_t *count, struct err *e)
 {
@@ -434,6 +445,7 @@ const struct engine engine_faulty = {
 	.extend = faulty_extend,
 	.acknowledge = faulty_acknowledge,
 	.next_open = faulty_next_open,
+	.bucket = faulty_bucket,
 	.due = faulty_due,
 	.next_blob = faulty_next_blob,
 	.bytes_on_disk = faulty_bytes_on_disk,

@@ -312,7 +312,8 @@ static enum err_code memory_read(void *self, const struct extent *x, uint64_t at
 /* What is left of the upload becomes a tombstone. */
 static enum err_code bury(struct memory *m, struct held_upload *u, int64_t until_s, struct err *e)
 {
-	struct upload left = { .id = u->id, .expires_s = until_s };
+	const int64_t spent_s = u->rec->spent_until_s;
+	struct upload left = { .id = u->id, .expires_s = until_s > spent_s ? until_s : spent_s };
 	struct upload *rec = upload_clone(&left);
 
 	if (rec == NULL)
@@ -426,6 +427,20 @@ static enum err_code memory_next_open(void *self, const struct upload_id *after,
 	return best != NULL ? ERR_OK : err_set(e, ERR_NOTFOUND, "no more unfinished uploads");
 }
 
+static enum err_code memory_bucket(void *self, const struct bucket_id *b, store_each *each,
+				   void *ctx, struct err *e)
+{
+	struct memory *m = self;
+
+	(void)e;
+	pthread_mutex_lock(&m->lock);
+	for (const struct held_upload *u = m->uploads; u != NULL; u = u->hh.next)
+		if (!u->terminated && memcmp(&u->rec->bucket, b, sizeof(*b)) == 0)
+			each(ctx, upload_weight(u->rec), u->rec->created_s);
+	pthread_mutex_unlock(&m->lock);
+	return ERR_OK;
+}
+
 static int by_expiry(const struct upload *a, const struct upload *b)
 {
 	if (a->expires_s != b->expires_s)
@@ -516,6 +531,7 @@ const struct engine engine_memory = {
 	.extend = memory_extend,
 	.acknowledge = memory_acknowledge,
 	.next_open = memory_next_open,
+	.bucket = memory_bucket,
 	.due = memory_due,
 	.next_blob = memory_next_blob,
 };

@@ -130,6 +130,8 @@ enum err_code rdb_lookup(struct rdb *r, const struct upload_id *id, struct uploa
 enum err_code rdb_extend(void *self, const struct upload_id *id, int64_t expires_s, struct err *e);
 enum err_code rdb_due(void *self, int64_t now, struct upload_id *ids, size_t max, size_t *count,
 		      struct err *e);
+enum err_code rdb_bucket(void *self, const struct bucket_id *b, store_each *each, void *ctx,
+			 struct err *e);
 enum err_code rdb_next_open(void *self, const struct upload_id *after, struct upload_id *out,
 			    struct err *e);
 
@@ -137,7 +139,8 @@ enum err_code rdb_next_open(void *self, const struct upload_id *after, struct up
 enum err_code batch_upload(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *was,
 			   const struct upload *now, struct err *e);
 
-/* Deletes both; unless remember_until_s is 0, a tombstone takes their place. */
+/* Deletes both; unless remember_until_s is 0, a tombstone takes their place, for as long as the
+ * upload's id is spent at least. */
 void batch_forget_upload(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *u,
 			 int64_t remember_until_s);
 

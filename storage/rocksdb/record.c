@@ -4,11 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UPLOAD_VERSION 1
+#define UPLOAD_VERSION 2 /* 1 had no bucket and no spent_until_s */
+#define TOMBSTONE_VERSION 1
 #define ACKS_VERSION 1
 #define BLOB_VERSION 2 /* 1 had no leaves */
 #define EXTENT_SIZE (8 + 8 + 8 + 4)
-#define UPLOAD_FIXED (1 + 1 + 1 + 2 + 4 * 8 + 2 + 4)
+#define UPLOAD_FIXED (1 + 1 + 1 + 2 + 5 * 8 + 16 + 2 + 4)
 #define BLOB_FIXED (1 + 8 + 4 + 4)
 
 enum upload_state { STATE_OPEN, STATE_FINISHED, STATE_TERMINATED };
@@ -48,6 +49,15 @@ struct key key_blob(const struct digest *d)
 	struct key k = key_new(KEY_BLOB);
 
 	key_add(&k, d->b, sizeof(d->b));
+	return k;
+}
+
+struct key key_bucket(const struct bucket_id *b, const struct upload_id *id)
+{
+	struct key k = key_new(KEY_BUCKET);
+
+	key_add(&k, b->b, sizeof(b->b));
+	key_add(&k, id->b, sizeof(id->b));
 	return k;
 }
 
@@ -203,6 +213,8 @@ uint8_t *record_encode_upload(const struct upload *u, size_t *len)
 	p = put_u64(p, u->length);
 	p = put_u64(p, (uint64_t)u->created_s);
 	p = put_u64(p, (uint64_t)u->expires_s);
+	p = put(p, u->bucket.b, sizeof(u->bucket.b));
+	p = put_u64(p, (uint64_t)u->spent_until_s);
 	p = u->finished ? put(p, u->digest.b, sizeof(u->digest.b))
 			: put(p, u->midstate.b, sizeof(u->midstate.b));
 	p = put_u16(p, (uint16_t)u->meta.len);
@@ -214,10 +226,15 @@ uint8_t *record_encode_upload(const struct upload *u, size_t *len)
 
 void record_encode_tombstone(uint8_t out[static TOMBSTONE_SIZE], int64_t until_s)
 {
-	uint8_t *p = put_u8(out, UPLOAD_VERSION);
+	uint8_t *p = put_u8(out, TOMBSTONE_VERSION);
 
 	p = put_u8(p, STATE_TERMINATED);
 	(void)put_u64(p, (uint64_t)until_s);
+}
+
+void record_encode_share(uint8_t out[static SHARE_SIZE], const struct upload *u)
+{
+	(void)put_u64(put_u64(out, upload_weight(u)), (uint64_t)u->created_s);
 }
 
 void record_encode_acks(uint8_t out[static ACKS_SIZE], const struct acks *a)
@@ -338,6 +355,12 @@ static struct bytes take_leaves(struct input *in)
 	return v;
 }
 
+static void take_bucket(struct input *in, struct upload *u)
+{
+	memcpy(u->bucket.b, take(in, sizeof(u->bucket.b)), sizeof(u->bucket.b));
+	u->spent_until_s = (int64_t)take_u64(in);
+}
+
 static void take_hash(struct input *in, struct upload *u)
 {
 	if (u->finished)
@@ -353,12 +376,13 @@ enum err_code record_decode_upload(const struct upload_id *id, struct bytes in, 
 	struct extent *extents = NULL;
 	struct upload u = { .id = *id };
 	int64_t until_s;
-	uint8_t state;
+	uint8_t version, state;
 	enum err_code rc;
 
 	if (record_decode_tombstone(in, &until_s))
 		return err_set(e, ERR_DELETED, "it was terminated");
-	if (*take(&input, 1) != UPLOAD_VERSION || input.bad)
+	version = *take(&input, 1);
+	if (version == 0 || version > UPLOAD_VERSION || input.bad)
 		return err_set(e, ERR_DAMAGED, "an upload's record has no version known here");
 	state = *take(&input, 1);
 	u.finished = state == STATE_FINISHED;
@@ -368,6 +392,8 @@ enum err_code record_decode_upload(const struct upload_id *id, struct bytes in, 
 	u.length = take_u64(&input);
 	u.created_s = (int64_t)take_u64(&input);
 	u.expires_s = (int64_t)take_u64(&input);
+	if (version > 1)
+		take_bucket(&input, &u);
 	take_hash(&input, &u);
 	u.meta = take_meta(&input);
 	input.bad |= state > STATE_FINISHED || u.recipients > STORE_RECIPIENTS_MAX;
@@ -382,10 +408,19 @@ enum err_code record_decode_upload(const struct upload_id *id, struct bytes in, 
 
 bool record_decode_tombstone(struct bytes in, int64_t *until_s)
 {
-	if (in.len != TOMBSTONE_SIZE || in.data[0] != UPLOAD_VERSION ||
+	if (in.len != TOMBSTONE_SIZE || in.data[0] != TOMBSTONE_VERSION ||
 	    in.data[1] != STATE_TERMINATED)
 		return false;
 	*until_s = (int64_t)bytes_get_u64(in.data + 2);
+	return true;
+}
+
+bool record_decode_share(struct bytes in, uint64_t *weight, int64_t *created_s)
+{
+	if (in.len != SHARE_SIZE)
+		return false;
+	*weight = bytes_get_u64(in.data);
+	*created_s = (int64_t)bytes_get_u64(in.data + 8);
 	return true;
 }
 

@@ -18,7 +18,9 @@
 #define KEY_HOLDER 'H'     /* + digest + id: nothing. This upload holds that blob */
 #define KEY_META 'M'       /* + name: what concerns the whole store */
 #define KEY_UNFINISHED 'N' /* + id: nothing. One for every unfinished upload */
-#define KEY_OPEN 'O'   /* + locator: id. Bytes beyond what that upload's record counts are junk */
+#define KEY_OPEN 'O' /* + locator: id. Bytes beyond what that upload's record counts are junk */
+#define KEY_BUCKET \
+	'Q' /* + bucket + id: weight, created_s. One for every upload that has a bucket */
 #define KEY_UPLOAD 'U' /* + id: the record */
 
 struct key {
@@ -28,6 +30,7 @@ struct key {
 
 struct key key_acks(const struct upload_id *id);
 struct key key_blob(const struct digest *d);
+struct key key_bucket(const struct bucket_id *b, const struct upload_id *id);
 struct key key_due(int64_t expires_s, const struct upload_id *id);
 struct key key_garbage(uint64_t locator, uint64_t start);
 struct key key_holder(const struct digest *d, const struct upload_id *id);
@@ -52,6 +55,11 @@ uint8_t *record_encode_blob(const struct upload *u, const struct leaves *leaves,
 #define ACKS_SIZE (1 + ACKS_BYTES)
 void record_encode_acks(uint8_t out[static ACKS_SIZE], const struct acks *a);
 enum err_code record_decode_acks(struct bytes in, struct acks *out, struct err *e);
+
+/* What its bucket knows of an upload. Decoding is false if `in` is no such thing. */
+#define SHARE_SIZE (8 + 8)
+void record_encode_share(uint8_t out[static SHARE_SIZE], const struct upload *u);
+bool record_decode_share(struct bytes in, uint64_t *weight, int64_t *created_s);
 
 /* What is left of a terminated upload. */
 #define TOMBSTONE_SIZE (1 + 1 + 8)

@@ -219,8 +219,9 @@ static enum err_code check_format(struct rdb *r, struct err *e)
 	if (format > STORE_FORMAT)
 		return err_set(e, ERR_FORMAT, "store format %u is newer than this program's %u",
 			       format, STORE_FORMAT);
-	/* Format 1 had neither composed blobs nor unfinished uploads, so there is nothing to index.
-	 * A program of that time must not open this one any more. */
+	/* Format 1 had neither composed blobs nor unfinished uploads, and before format 4 there
+	 * were no buckets: there is nothing to index. A program of that time must not open this one
+	 * any more. */
 	return format < STORE_FORMAT ? write_format(r, e) : ERR_OK;
 }
 
@@ -377,6 +378,7 @@ const struct engine engine_rocksdb = {
 	.extend = rdb_extend,
 	.acknowledge = rdb_acknowledge,
 	.next_open = rdb_next_open,
+	.bucket = rdb_bucket,
 	.due = rdb_due,
 	.next_blob = rdb_next_blob,
 	.bytes_on_disk = bytes_on_disk,

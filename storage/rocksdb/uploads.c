@@ -1,5 +1,5 @@
-/* uploads - the records of uploads, and the two indexes that every change of one keeps in step:
- * when they are due, and which are unfinished. */
+/* uploads - the records of uploads, and the indexes that every change of one keeps in step: when
+ * they are due, which are unfinished, and which count against a bucket. */
 #include "storage/rocksdb/rdb.h"
 
 #include <stdlib.h>
@@ -21,6 +21,36 @@ enum err_code rdb_lookup(struct rdb *r, const struct upload_id *id, struct uploa
 	rc = record_decode_upload(id, rdb_value(s), out, e);
 	rocksdb_pinnableslice_destroy(s);
 	return rc;
+}
+
+static void batch_leave_bucket(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *u)
+{
+	struct key k = key_bucket(&u->bucket, &u->id);
+
+	if (bucket_given(&u->bucket))
+		batch_delete(r, b, CF_RECORDS, &k);
+}
+
+static bool same_share(const struct upload *a, const struct upload *b)
+{
+	return memcmp(&a->bucket, &b->bucket, sizeof(a->bucket)) == 0 &&
+	       upload_weight(a) == upload_weight(b) && a->created_s == b->created_s;
+}
+
+static void batch_share(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *was,
+			const struct upload *now)
+{
+	struct key k = key_bucket(&now->bucket, &now->id);
+	uint8_t share[SHARE_SIZE];
+
+	if (was != NULL && same_share(was, now))
+		return;
+	if (was != NULL)
+		batch_leave_bucket(r, b, was);
+	if (!bucket_given(&now->bucket))
+		return;
+	record_encode_share(share, now);
+	batch_put(r, b, CF_RECORDS, &k, (struct bytes){ share, sizeof(share) });
 }
 
 /* An upload that is created and finished at once is never among the unfinished: that is how most of
@@ -56,6 +86,7 @@ enum err_code batch_upload(struct rdb *r, rocksdb_writebatch_t *b, const struct 
 	batch_put(r, b, CF_RECORDS, &k, (struct bytes){ value, len });
 	free(value);
 	batch_index(r, b, was, now);
+	batch_share(r, b, was, now);
 	return ERR_OK;
 }
 
@@ -82,8 +113,12 @@ void batch_forget_upload(struct rdb *r, rocksdb_writebatch_t *b, const struct up
 		batch_delete(r, b, CF_RECORDS, &acks);
 	if (!u->finished)
 		batch_delete(r, b, CF_RECORDS, &open);
-	if (remember_until_s != 0)
-		batch_tombstone(r, b, &u->id, remember_until_s);
+	batch_leave_bucket(r, b, u);
+	if (remember_until_s == 0)
+		return;
+	if (remember_until_s < u->spent_until_s)
+		remember_until_s = u->spent_until_s;
+	batch_tombstone(r, b, &u->id, remember_until_s);
 }
 
 /* When a tombstone may go. by_id is held, and a lookup has just said that there is one. */
@@ -200,4 +235,32 @@ enum err_code rdb_next_open(void *self, const struct upload_id *after, struct up
 		return err_set(e, ERR_NOTFOUND, "no more unfinished uploads");
 	*out = found;
 	return ERR_OK;
+}
+
+static enum err_code tell_share(const rocksdb_iterator_t *it, store_each *each, void *ctx,
+				struct err *e)
+{
+	uint64_t weight;
+	int64_t created_s;
+
+	if (!record_decode_share(rdb_iter_value(it), &weight, &created_s))
+		return err_set(e, ERR_DAMAGED, "an entry of a bucket is not well formed");
+	each(ctx, weight, created_s);
+	return ERR_OK;
+}
+
+enum err_code rdb_bucket(void *self, const struct bucket_id *b, store_each *each, void *ctx,
+			 struct err *e)
+{
+	static const struct upload_id zero;
+	struct key prefix = key_bucket(b, &zero);
+	rocksdb_iterator_t *it = rdb_iterate(self, CF_RECORDS);
+	enum err_code rc = ERR_OK, ended;
+
+	prefix.len -= sizeof(zero);
+	for (rdb_seek(it, &prefix); rc == ERR_OK && rdb_iter_within(it, prefix.b, prefix.len);
+	     rocksdb_iter_next(it))
+		rc = tell_share(it, each, ctx, e);
+	ended = rdb_iter_end(it, e);
+	return rc != ERR_OK ? rc : ended;
 }

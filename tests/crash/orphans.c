@@ -5,6 +5,7 @@
  *   - every finished upload has its holder, its blob and its due entry, and these have theirs
  *   - every blob is held by an upload, or needed by a composed blob
  *   - every composed blob needs its leaves, borrows its extents from them, and is needed by nobody
+ *   - every upload that counts against a bucket has its share there, and every share its upload
  *   - acknowledgements are of an upload that waits for more
  *   - every unfinished upload is listed as such, and no other is; a tombstone is due
  *   - every piece of bytes lies in an extent of a blob of its own or of an unfinished upload
@@ -369,6 +370,8 @@ static void see_upload(struct look *k, struct bytes key, struct bytes value)
 		return;
 	if (!has(k, key_due(u->expires_s, &id)))
 		finding(k, "an upload that never expires");
+	if (bucket_given(&u->bucket) && !has(k, key_bucket(&u->bucket, &id)))
+		finding(k, "an upload that its bucket does not know");
 	if (u->finished)
 		check_finished(k, u);
 	else
@@ -416,6 +419,24 @@ static void see_unfinished(struct look *k, struct bytes key)
 		finding(k, "no upload is there that is listed as unfinished");
 }
 
+static void see_share(struct look *k, struct bytes key, struct bytes value)
+{
+	struct upload_id id;
+	struct upload *u;
+	uint64_t weight;
+	int64_t created_s;
+
+	memcpy(id.b, key.data + 17, sizeof(id.b));
+	u = upload_of(k, &id);
+	if (!record_decode_share(value, &weight, &created_s))
+		finding(k, "a share of a bucket that is not well formed");
+	else if (u == NULL || memcmp(u->bucket.b, key.data + 1, sizeof(u->bucket.b)) != 0)
+		finding(k, "a share of a bucket that is no upload's");
+	else if (weight != upload_weight(u) || created_s != u->created_s)
+		finding(k, "an upload that weighs something else in its bucket");
+	upload_free(u);
+}
+
 static void see_holder(struct look *k, struct bytes key)
 {
 	struct digest d;
@@ -440,6 +461,8 @@ static void see_record(struct look *k, struct bytes key, struct bytes value)
 		see_acks(k, key, value);
 	else if (prefix == KEY_BLOB && key.len == 33)
 		see_blob(k, key, value);
+	else if (prefix == KEY_BUCKET && key.len == 33)
+		see_share(k, key, value);
 	else if (prefix == KEY_UPLOAD && key.len == 17)
 		see_upload(k, key, value);
 	else if (prefix == KEY_NEED && key.len == 65)

@@ -166,16 +166,26 @@ struct job {
 	uint64_t expect;
 	bool append, finish, abandon;
 	int64_t expires_s; /* 0: 1000 */
+	uint64_t length;   /* as announced; 0: not */
+	uint8_t bucket;    /* 0: none */
+	int64_t spent_until_s;
 };
+
+static inline struct bucket_id bucket_of(uint8_t n)
+{
+	return (struct bucket_id){ { n } };
+}
 
 static inline struct upload record_of(const struct job *j)
 {
 	return (struct upload){ .id = id_of(j->id),
-				.length = UPLOAD_LENGTH_UNKNOWN,
+				.length = j->length != 0 ? j->length : UPLOAD_LENGTH_UNKNOWN,
 				.created_s = 500,
 				.expires_s = j->expires_s != 0 ? j->expires_s : 1000,
 				.kind = 2,
 				.recipients = 3,
+				.bucket = bucket_of(j->bucket),
+				.spent_until_s = j->spent_until_s,
 				.meta = BYTES("name aGk=") };
 }
 
@@ -214,7 +224,9 @@ static inline enum err_code job_commit(const struct job *j, struct writer *w, st
 	struct midstate m;
 	struct digest sum;
 	struct commit c = { .tail = tail,
-			    .length = j->finish ? j->to : UPLOAD_LENGTH_UNKNOWN,
+			    .length = j->finish        ? j->to
+				      : j->length != 0 ? j->length
+						       : UPLOAD_LENGTH_UNKNOWN,
 			    .expires_s = j->expires_s != 0 ? j->expires_s : 1000 };
 	struct upload *rec = NULL;
 	enum err_code rc;
@@ -369,7 +381,7 @@ static inline size_t leftovers(struct fixture *f)
 	size_t n;
 
 	OK(f, engine_rocksdb.open(&self, &f->options, &f->err));
-	n = count_keys(self, CF_RECORDS, "BCDGHNOU") + count_keys(self, CF_ROWS, NULL) +
+	n = count_keys(self, CF_RECORDS, "ABCDGHNOQU") + count_keys(self, CF_ROWS, NULL) +
 	    count_keys(self, CF_SEGMENTS, NULL);
 	engine_rocksdb.close(self);
 	return n;

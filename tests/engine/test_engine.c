@@ -1,5 +1,6 @@
 /* What store.h promises, held by every engine, and again behind `faulty`. */
 #include "tests/engine/acknowledge.h"
+#include "tests/engine/bucket.h"
 #include "tests/engine/concat.h"
 #include "tests/engine/fixture.h"
 
@@ -1071,7 +1072,8 @@ static int teardown(void **state)
 	X(calls_are_counted)                                         \
 	X(everything_dropped_leaves_nothing)                         \
 	CONCAT_PROMISES(X)                                           \
-	ACKNOWLEDGE_PROMISES(X)
+	ACKNOWLEDGE_PROMISES(X)                                      \
+	BUCKET_PROMISES(X)
 
 /* Of engines that keep things beyond the process. */
 #define DURABLE_PROMISES(X)                                           \
@@ -1096,7 +1098,7 @@ static const struct CMUnitTest others[] = {
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define TESTS_MAX 352
+#define TESTS_MAX 512
 
 static struct CMUnitTest tests[TESTS_MAX];
 static char names[TESTS_MAX][128];

@@ -86,7 +86,7 @@ static void a_newer_format_is_refused(void **state)
 	raw_put(r, &k, (struct bytes){ (const uint8_t *)"\0\0\0\7", 4 });
 	engine_rocksdb.close(r);
 	assert_int_equal(engine_rocksdb.open(&self, &f->options, &f->err), ERR_FORMAT);
-	assert_non_null(strstr(f->err.why, "store format 7 is newer than this program's 3"));
+	assert_non_null(strstr(f->err.why, "store format 7 is newer than this program's 4"));
 }
 
 /* Format 1 had no unfinished uploads, no composed blobs, and blobs without a list of leaves. */
@@ -112,7 +112,7 @@ static void a_store_of_format_1_is_taken_over(void **state)
 	raw_close(f, r);
 	r = raw_open(f);
 	OK(f, rdb_get(r, CF_RECORDS, &k, &s, &f->err));
-	assert_memory_equal(rdb_value(s).data, "\0\0\0\3", 4);
+	assert_memory_equal(rdb_value(s).data, "\0\0\0\4", 4);
 	rocksdb_pinnableslice_destroy(s);
 	raw_close(f, r);
 	RUN(f, .id = 2, .seed = 1, .to = 1000, .finish = true);
@@ -222,6 +222,11 @@ static void create_10(struct fixture *f)
 	RUN(f, .id = 10);
 }
 
+static void create_11(struct fixture *f)
+{
+	RUN(f, .id = 11, .bucket = 1);
+}
+
 static void calls_write_few_keys(void **state)
 {
 	struct fixture *f = *state;
@@ -236,6 +241,8 @@ static void calls_write_few_keys(void **state)
 	assert_int_equal(keys_written(f, drop_9), 7 + 2);
 	/* record, due, and that it is unfinished */
 	assert_int_equal(keys_written(f, create_10), 3);
+	/* the same, and what it is to its bucket */
+	assert_int_equal(keys_written(f, create_11), 4);
 }
 
 static struct extent first_extent(struct fixture *f, unsigned id)
@@ -872,6 +879,36 @@ static void records_are_decoded_strictly(void **state)
 	free(encoded);
 }
 
+/* Version 1 knew neither buckets nor spent ids; it was otherwise the same. */
+static void uploads_of_both_versions_are_read(void **state)
+{
+	static const size_t bucket_at = 5 + 4 * 8, bucket_size = 16 + 8;
+	struct job j = { .id = 1, .bucket = 7, .spent_until_s = 7000 };
+	struct upload u = record_of(&j), *back = NULL;
+	uint8_t *encoded;
+	size_t len;
+
+	(void)state;
+	encoded = record_encode_upload(&u, &len);
+	assert_int_equal(record_decode_upload(&u.id, (struct bytes){ encoded, len }, &back, NULL),
+			 ERR_OK);
+	assert_int_equal(back->bucket.b[0], 7);
+	assert_int_equal(back->spent_until_s, 7000);
+	upload_free(back);
+	assert_int_equal(encoded[bucket_at], 7);
+	len -= bucket_size;
+	memmove(encoded + bucket_at, encoded + bucket_at + bucket_size, len - bucket_at);
+	encoded[0] = 1;
+	assert_int_equal(record_decode_upload(&u.id, (struct bytes){ encoded, len }, &back, NULL),
+			 ERR_OK);
+	assert_false(bucket_given(&back->bucket));
+	assert_int_equal(back->spent_until_s, 0);
+	assert_int_equal(back->expires_s, 1000);
+	assert_int_equal(back->meta.len, u.meta.len);
+	upload_free(back);
+	free(encoded);
+}
+
 static void every_cut_is_damage(const uint8_t *in, size_t len)
 {
 	for (size_t n = 0; n < len; n++) {
@@ -1171,6 +1208,7 @@ int main(int argc, char **argv)
 		PROMISE(a_row_with_one_flipped_bit_is_damage),
 		PROMISE(a_row_no_longer_than_its_checksum_is_damage),
 		PROMISE(records_are_decoded_strictly),
+		PROMISE(uploads_of_both_versions_are_read),
 		PROMISE(blobs_of_both_versions_are_read),
 		PROMISE(a_composed_blob_is_written_and_read),
 		PROMISE(a_tombstone_is_ten_bytes),
