@@ -16,6 +16,9 @@ int64_t clock_now_s(void);
 /* A clock that never goes back, in milliseconds since some moment. */
 int64_t clock_mono_ms(void);
 
+/* The same in nanoseconds. */
+int64_t clock_mono_ns(void);
+
 /* Write a Unix time as RFC 3339 in UTC, or as IMF-fixdate (RFC 9110 section 5.6.7), with a NUL.
  * Times outside the years 1970 to 9999 are clamped. */
 void clock_rfc3339(char out[static CLOCK_RFC3339_SIZE], int64_t unix_s);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "server/body.h"
+#include "server/metrics.h"
 #include "server/problem.h"
 #include "server/server.h"
 #include "wire/digest_header.h"
@@ -428,6 +429,7 @@ static enum http_next start(struct request *req, enum token_type type)
 	}
 	r = m == NULL || type == TOKEN_UPLOAD ? NULL : ready_reply(req, m, now);
 	if (r != NULL) {
+		metric_add(METRIC_CACHE_HITS, 1);
 		media_unref(m);
 		return request_reply(req, r);
 	}
@@ -487,5 +489,5 @@ static void gone(struct request *req)
 	free(f);
 }
 
-const struct handler fetch_handler = { .head = head, .gone = gone };
-const struct handler fetch_upload_handler = { .head = head_upload, .gone = gone };
+const struct handler fetch_handler = { .head = head, .gone = gone, .fetches = true };
+const struct handler fetch_upload_handler = { .head = head_upload, .gone = gone, .fetches = true };

@@ -125,8 +125,10 @@ struct request {
 	bool http11;
 	bool head_only; /* HEAD on the wire, whatever is asked for */
 	bool counted;
-	bool done_waited; /* the handler's done() is to be asked again */
-	char target[];    /* as sent, query and all */
+	bool done_waited;                       /* the handler's done() is to be asked again */
+	int64_t began_ns, stopped_ns, stood_ns; /* its head came; it waits since (0: it does not);
+						 * how long it has waited in all */
+	char target[];                          /* as sent, query and all */
 };
 
 static void move(struct request *r, enum state next)
@@ -270,9 +272,22 @@ void request_set_ctx(struct request *r, void *ctx)
 	r->ctx = ctx;
 }
 
+/* Its answer is there: what the server took for it. How long the client took does not count. */
+static void observe(const struct request *r, int status)
+{
+	if (r->handler == NULL || status >= 400)
+		return;
+	if (r->handler->fetches)
+		metric_observe(HISTOGRAM_FETCH, clock_mono_ns() - r->began_ns);
+	else if (r->body_length != 0)
+		metric_observe(HISTOGRAM_APPEND, r->stood_ns);
+}
+
 enum http_next request_reply(struct request *r, struct reply *reply)
 {
 	assert(r->reply == NULL);
+	if (reply != NULL)
+		observe(r, reply->status);
 	r->reply = reply;
 	return reply == NULL ? HTTP_CUT : HTTP_GO;
 }
@@ -313,6 +328,7 @@ bool request_interrupted(const struct request *r)
 
 void request_wait(struct request *r)
 {
+	r->stopped_ns = clock_mono_ns();
 	atomic_store(&r->waiting, true);
 	atomic_fetch_add(&r->side->loop->waiting, 1);
 	MHD_suspend_connection(r->mc);
@@ -730,6 +746,9 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mc, const ch
 	(void)url;
 	if (r == NULL || atomic_load(&r->side->loop->http->phase) == CUTTING)
 		return MHD_NO;
+	if (r->stopped_ns != 0)
+		r->stood_ns += clock_mono_ns() - r->stopped_ns;
+	r->stopped_ns = 0;
 	if (!r->counted) {
 		r->counted = true;
 		r->mc = mc;
@@ -752,10 +771,9 @@ static void request_free(struct request *r)
 {
 	if (r->ctx != NULL && r->handler->gone != NULL)
 		r->handler->gone(r);
-	if (r->reply != NULL)
-		metric_status(r->reply->status);
-	else if (r->counted)
-		metric_add(METRIC_REQUESTS_CUT, 1);
+	if (r->reply != NULL || r->counted)
+		metric_request(r->method, r->route.number,
+			       r->reply != NULL ? r->reply->status : METRIC_CUT);
 	reply_unref(r->reply);
 	free(r);
 }
@@ -787,6 +805,7 @@ static void *on_target(void *cls, const char *uri, struct MHD_Connection *mc)
 		return NULL;
 	r->side = cls;
 	r->mc = mc;
+	r->began_ns = clock_mono_ns();
 	memcpy(r->target, uri, n + 1);
 	c->request = r;
 	return r;

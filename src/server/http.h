@@ -56,6 +56,8 @@ struct handler {
 	/* The request is over, however it ended; ctx is to be let go. Called once if ctx is not
 	 * NULL. */
 	void (*gone)(struct request *r);
+	/* Its answers are those of a fetch, and timed as such. */
+	bool fetches;
 };
 
 /* Starts loops and acceptor over the listeners (borrowed). admin_fd is a listening Unix socket for

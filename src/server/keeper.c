@@ -134,6 +134,7 @@ static enum err_code sweep_some(struct server *server, int64_t now, struct outco
 enum err_code keeper_sweep(struct server *server, int64_t now, uint64_t max, uint64_t *dropped,
 			   struct err *e)
 {
+	const int64_t began = clock_mono_ns();
 	struct outcome o = { .failed = ERR_OK };
 	enum err_code rc = ERR_OK;
 	bool more = true;
@@ -141,7 +142,10 @@ enum err_code keeper_sweep(struct server *server, int64_t now, uint64_t max, uin
 	while (rc == ERR_OK && more && o.dropped + o.postponed < max)
 		rc = sweep_some(server, now, &o, &more, e);
 	*dropped = o.dropped;
-	metric_add(METRIC_SWEEPS, 1);
+	metric_observe(HISTOGRAM_SWEEP, clock_mono_ns() - began);
+	metric_add(rc == ERR_OK ? METRIC_SWEEPS : METRIC_SWEEPS_FAILED, 1);
+	if (rc == ERR_OK && !more)
+		atomic_store(&server->swept_s, clock_now_s());
 	metric_add(METRIC_EXPIRED, o.dropped);
 	return rc;
 }

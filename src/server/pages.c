@@ -90,6 +90,8 @@ enum err_code page_load(struct server *s, const struct media *m, uint64_t offset
 	rc = store_read(s->store, p.extent, p.at, &c, e);
 	if (rc == ERR_OK && c->len < p.len)
 		rc = gather(s, &p, c, &c, e);
+	if (rc == ERR_DAMAGED)
+		metric_add(METRIC_DAMAGED_READS, 1);
 	if (rc != ERR_OK)
 		return rc;
 	cache_put(s->cache, key_of(&p), c, bulk);

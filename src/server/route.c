@@ -35,6 +35,10 @@ static const struct route {
 	{ HTTP_GET | HTTP_HEAD, "/metrics", &metrics_handler, ADMIN | METRICS },
 };
 
+#define ROUTES (sizeof(routes) / sizeof(routes[0]))
+/* 0 is no route, the last one is OPTIONS, which is answered anywhere. */
+_Static_assert(ROUTES + 2 <= ROUTES_MAX, "numbers are below ROUTES_MAX");
+
 static const struct {
 	const char *name;
 	enum http_method method;
@@ -97,17 +101,26 @@ struct route_match route_find(enum http_method method, const char *target, bool 
 	size_t len = strcspn(path, "?");
 
 	if (method == HTTP_OPTIONS) /* anywhere, also "*" */
-		return (struct route_match){ .handler = &options_handler };
-	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+		return (struct route_match){ .handler = &options_handler, .number = ROUTES + 1 };
+	for (size_t i = 0; i < ROUTES; i++) {
 		const struct route *r = &routes[i];
 
 		if (!(r->where & here) || !fits(r->path, path, len, &m))
 			continue;
+		if (m.number == 0)
+			m.number = i + 1;
 		m.allow |= r->methods | HTTP_OPTIONS;
 		if (r->methods & (unsigned)method && m.handler == NULL)
 			m.handler = r->handler;
 	}
 	return m;
+}
+
+const char *route_pattern(size_t number)
+{
+	if (number == ROUTES + 1)
+		return "*";
+	return number == 0 || number > ROUTES ? "none" : routes[number - 1].path;
 }
 
 void route_allow(char out[static ROUTE_ALLOW_SIZE], unsigned mask)

@@ -11,12 +11,19 @@ struct route_match {
 	const char *param; /* into the path: the segment that "*" stands for */
 	size_t param_len;
 	unsigned allow; /* methods the path knows, for 405; 0: no such path */
+	size_t number;  /* of the path, for route_pattern() */
 };
 
 /* Finds the handler for a request target (origin-form or absolute-form, RFC 9112 section 3.2; the
  * query is not looked at). NULL handler and allow 0: 404; NULL and allow: 405. */
 struct route_match route_find(enum http_method method, const char *target, bool admin,
 			      bool public_metrics);
+
+#define ROUTES_MAX 48
+
+/* The path of a route as it stands in the table, with its star; "none" of number 0, which is that
+ * of no route. Numbers are below ROUTES_MAX. */
+const char *route_pattern(size_t number);
 
 /* Whether a request target is the upload resource, or creates one there. */
 bool route_is_upload(const char *target);

@@ -216,6 +216,7 @@ static enum err_code open_all(struct running *r, struct err *e)
 	atomic_store(&s->settings, set);
 	atomic_store(&s->keys, r->keys);
 	s->started_s = clock_now_s();
+	atomic_store(&s->swept_s, s->started_s);
 	rc = finals_load(s->finals, e);
 	if (rc == ERR_OK)
 		rc = keeper_start(&r->keeper, s, e);

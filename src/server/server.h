@@ -35,6 +35,7 @@ struct server {
 	_Atomic(struct http *) http; /* NULL until it has started: it answers before that */
 
 	int64_t started_s;
+	atomic_int_fast64_t swept_s;        /* when a sweep last left nothing due */
 	atomic_uint_fast64_t disk_free;     /* bytes, refreshed by the keeper */
 	atomic_uint_fast64_t upload_memory; /* bytes in full-size buffers of uploads */
 	atomic_bool ready;

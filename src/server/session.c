@@ -124,6 +124,17 @@ static int64_t end_of_unfinished(const struct session *s)
 	return clock_now_s() + (int64_t)server_settings(s->server)->upload_ttl_unfinished;
 }
 
+static enum err_code timed_commit(struct session *s, const struct commit *c, struct upload **rec,
+				  struct err *e)
+{
+	const int64_t began = clock_mono_ns();
+	enum err_code rc = writer_commit(s->writer, c, rec, e);
+
+	if (rc == ERR_OK)
+		metric_observe(HISTOGRAM_COMMIT, clock_mono_ns() - began);
+	return rc;
+}
+
 /* What has been staged counts from now on, and the upload stays open. */
 static enum err_code commit_open(struct session *s, struct bytes tail, const struct midstate *m,
 				 struct upload **rec, struct err *e)
@@ -133,7 +144,7 @@ static enum err_code commit_open(struct session *s, struct bytes tail, const str
 				  .length = s->plan.length,
 				  .expires_s = end_of_unfinished(s) };
 
-	return writer_commit(s->writer, &c, rec, e);
+	return timed_commit(s, &c, rec, e);
 }
 
 static void forget_kept(struct session *s)
@@ -216,7 +227,7 @@ static enum err_code commit_whole(struct session *s, struct piece *tail, struct 
 	digest_final(&s->digester, &d);
 	rc = check_digest(s, &d, e);
 	if (rc == ERR_OK)
-		rc = writer_commit(s->writer, &c, &s->done, e);
+		rc = timed_commit(s, &c, &s->done, e);
 	if (rc != ERR_OK)
 		return rc;
 	census_leave(s->server->census, &s->plan.rec->id);
@@ -273,6 +284,8 @@ static void fail(struct session *s, enum err_code code, const struct err *e)
 {
 	s->state = SESSION_FAILED;
 	s->error = code;
+	if (code == ERR_DIGEST || code == ERR_SUM)
+		metric_add(METRIC_CHECKSUM_FAILED, 1);
 	log_warn("event=upload_failed code=%d error=\"%s\"", (int)code, e->why);
 	if (s->command == GO_ON)
 		wake_if_waiting(s);

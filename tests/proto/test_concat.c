@@ -741,13 +741,14 @@ static void t_concatenation_parts_expire_and_the_final_stays(void **state)
 {
 	struct test_server *s = *state;
 	const uint8_t *p = fresh(6 * MB);
-	const uint64_t expired = server_metric(s, "restante_expired_total");
+	const uint64_t expired = server_metric(s, "restante_uploads_expired_total");
 	struct tus_upload parts[2], final;
 
 	make_part(s, p, 5 * MB, &parts[0]);
 	make_part(s, p + 5 * MB, MB, &parts[1]);
 	join_all(s, parts, 2, &final);
-	for (int i = 0; i < 100 && server_metric(s, "restante_expired_total") < expired + 2; i++)
+	for (int i = 0; i < 100 && server_metric(s, "restante_uploads_expired_total") < expired + 2;
+	     i++)
 		client_nap(100);
 	assert_true(tus_becomes(&parts[0], 410, 5000));
 	assert_true(tus_becomes(&parts[1], 410, 5000));

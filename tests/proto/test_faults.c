@@ -216,7 +216,7 @@ static void assert_nothing_leaked(struct fixture *f)
 	assert_int_equal(files, 0);
 	for (int i = 0; i < 300 && connections > 1; i++) { /* the one that asks is one */
 		nap_ms(i == 0 ? 0 : 10);
-		connections = server_metric(&f->server, "restante_connections");
+		connections = server_metric(&f->server, "restante_connections_open");
 	}
 	assert_true(connections <= 1);
 }
@@ -504,9 +504,10 @@ static void check_sweep(struct fixture *f, const char *call)
 		assert_int_equal(http_put(f->server.port, "?ttl=1s", p, SMALL, m.token), 201);
 		free(p);
 	}
-	for (int i = 0; i < 80 && server_metric(&f->server, "restante_expired_total") == 0; i++)
+	for (int i = 0; i < 80 && server_metric(&f->server, "restante_uploads_expired_total") == 0;
+	     i++)
 		nap_ms(100);
-	assert_int_equal(server_metric(&f->server, "restante_expired_total"), 1);
+	assert_int_equal(server_metric(&f->server, "restante_uploads_expired_total"), 1);
 	assert_int_equal(status_of(f, "GET", m.token), 404);
 	log = server_log(&f->server);
 	assert_non_null(strstr(log, "event=sweep_failed"));

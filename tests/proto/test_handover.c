@@ -168,9 +168,9 @@ static void assert_ended(struct client *c)
 /* Who has left may still be in the server's ear: waits until nobody but the asking one is there. */
 static void wait_alone(struct test_server *s)
 {
-	for (int i = 0; i < 500 && server_metric(s, "restante_connections") > 1; i++)
+	for (int i = 0; i < 500 && server_metric(s, "restante_connections_open") > 1; i++)
 		client_nap(5);
-	assert_in_range(server_metric(s, "restante_connections"), 0, 1);
+	assert_in_range(server_metric(s, "restante_connections_open"), 0, 1);
 }
 
 #define assert_finishes(s, u, p, n) assert_true(rufh_finishes((s)->port, (u), (p), (n)))
@@ -840,7 +840,7 @@ static void a_thousand_hung_appends_are_taken_over_at_once(void **state)
 
 static bool quiet(struct test_server *s)
 {
-	return server_metric(s, "restante_connections") <= 1 && /* the one that asks */
+	return server_metric(s, "restante_connections_open") <= 1 && /* the one that asks */
 	       server_metric(s, "restante_upload_memory_bytes") == 0 &&
 	       server_metric(s, "restante_chunk_memory_bytes") == 0;
 }
@@ -852,7 +852,7 @@ static void no_connection_and_no_memory_is_left(void **state)
 
 	for (int i = 0; i < 300 && !quiet(s); i++)
 		client_nap(10);
-	assert_in_range(server_metric(s, "restante_connections"), 0, 1);
+	assert_in_range(server_metric(s, "restante_connections_open"), 0, 1);
 	assert_int_equal(server_metric(s, "restante_upload_memory_bytes"), 0);
 	assert_int_equal(server_metric(s, "restante_chunk_memory_bytes"), 0);
 	for (int i = 0; i < 300 && open_sockets(s->pid) > f->sockets; i++)

@@ -689,7 +689,7 @@ static void an_append_that_goes_on_is_not_expired_under_way(void **state)
 static void what_is_over_is_410_before_and_after_the_sweep_and_a_restart(void **state)
 {
 	struct test_server *s = *state;
-	const uint64_t expired = server_metric(s, "restante_expired_total");
+	const uint64_t expired = server_metric(s, "restante_uploads_expired_total");
 	const struct rufh empty = create(s, ""), some = create(s, ""), large = create(s, ""),
 			  finished = create(s, "");
 
@@ -701,9 +701,10 @@ static void what_is_over_is_410_before_and_after_the_sweep_and_a_restart(void **
 	assert_over(s, &empty);
 	assert_over(s, &some);
 	assert_over(s, &large);
-	for (int i = 0; i < 300 && server_metric(s, "restante_expired_total") < expired + 3; i++)
+	for (int i = 0; i < 300 && server_metric(s, "restante_uploads_expired_total") < expired + 3;
+	     i++)
 		client_nap(10);
-	assert_true(server_metric(s, "restante_expired_total") >= expired + 3);
+	assert_true(server_metric(s, "restante_uploads_expired_total") >= expired + 3);
 	assert_over(s, &empty);
 	assert_over(s, &some);
 	assert_over(s, &large);
@@ -769,7 +770,7 @@ static void a_finished_upload_that_is_over_is_410_too(void **state)
 static void uploads_that_are_worked_on_keep_no_sweep_from_the_others(void **state)
 {
 	struct test_server *s = *state;
-	const uint64_t expired = server_metric(s, "restante_expired_total");
+	const uint64_t expired = server_metric(s, "restante_uploads_expired_total");
 	struct client *held[HELD];
 	struct tus_upload u;
 
@@ -782,9 +783,10 @@ static void uploads_that_are_worked_on_keep_no_sweep_from_the_others(void **stat
 	}
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(http_put(s->port, "?ttl=3", fresh(100), 100, NULL), 201);
-	for (int i = 0; i < 70 && server_metric(s, "restante_expired_total") < expired + 3; i++)
+	for (int i = 0; i < 70 && server_metric(s, "restante_uploads_expired_total") < expired + 3;
+	     i++)
 		client_nap(100);
-	assert_true(server_metric(s, "restante_expired_total") >= expired + 3);
+	assert_true(server_metric(s, "restante_uploads_expired_total") >= expired + 3);
 	for (int i = 0; i < HELD; i++)
 		client_close(held[i]);
 }

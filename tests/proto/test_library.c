@@ -418,7 +418,7 @@ static void b5_an_end_together_with_the_last_data_is_seen_at_once(void **state)
 
 		leave_together_with(&s, raw, strlen(raw), i % 2 == 0 ? 0 : 5);
 		/* one is the connection that asks */
-		took[i] = await_at_most(&s, "restante_connections", 1, 5000);
+		took[i] = await_at_most(&s, "restante_connections_open", 1, 5000);
 	}
 	print_message("# B5: gone after %d and %d ms, chunked %d and %d ms\n", (int)took[0],
 		      (int)took[1], (int)took[2], (int)took[3]);
@@ -651,7 +651,7 @@ static void b9_stalled_transfers_burn_no_cpu(void **state)
 	assert_true(burnt <= 200);
 	for (int i = 0; i < 24; i++)
 		client_close(c[i]);
-	assert_true(await_at_most(&s, "restante_connections", 1, 5000) >= 0);
+	assert_true(await_at_most(&s, "restante_connections_open", 1, 5000) >= 0);
 	free(blob);
 	server_remove(&s);
 }
@@ -732,7 +732,7 @@ static void b10_a_malformed_head_is_answered_once_or_twice_and_closed(void **sta
 		assert_int_equal(count(text, "HTTP/1.1 "), count(text, "HTTP/1.1 400 "));
 		client_close(c);
 	}
-	assert_true(await_at_most(&s, "restante_connections", 1, 5000) >= 0);
+	assert_true(await_at_most(&s, "restante_connections_open", 1, 5000) >= 0);
 	server_remove(&s);
 }
 

@@ -550,7 +550,7 @@ static void thousands_of_connections_are_served_at_once(void **state)
 		assert_int_equal(a.status, 200);
 		answer_free(&a);
 	}
-	assert_in_range(server_metric(s, "restante_connections"), COUNT, COUNT + 1);
+	assert_in_range(server_metric(s, "restante_connections_open"), COUNT, COUNT + 1);
 	for (int i = 0; i < COUNT; i++)
 		client_close(c[i]);
 	assert_well(s);

@@ -382,7 +382,7 @@ static void a_data_directory_in_use_is_refused(void **state)
 	assert_int_equal(a.status, 200);
 	answer_free(&a);
 	/* the loser took nothing of the winner's away */
-	(void)server_metric(&s, "restante_connections");
+	(void)server_metric(&s, "restante_connections_open");
 	server_remove(&s);
 }
 

@@ -892,17 +892,17 @@ t_expiration_trap20_the_sweep_takes_unfinished_ones_and_leaves_finished_ones(voi
 {
 	struct test_server *s = *state;
 	const uint8_t *p = fresh(1000);
-	const uint64_t swept = server_metric(s, "restante_expired_total");
+	const uint64_t swept = server_metric(s, "restante_uploads_expired_total");
 	struct tus_upload whole, pieces, unfinished;
 
 	assert_int_equal(tus_post(s, "", 1000, "", p, 1000, &whole), 201);
 	create_with(s, 1000, p, 500, &pieces);
 	assert_int_equal(tus_patch(&pieces, 500, p + 500, 500), 204);
 	create_with(s, 1000, p, 500, &unfinished);
-	for (int i = 0; i < 100 && server_metric(s, "restante_expired_total") == swept; i++)
+	for (int i = 0; i < 100 && server_metric(s, "restante_uploads_expired_total") == swept; i++)
 		client_nap(100);
 	client_nap(1500); /* and another sweep, for what it should not have taken */
-	assert_true(server_metric(s, "restante_expired_total") > swept);
+	assert_true(server_metric(s, "restante_uploads_expired_total") > swept);
 	assert_tells_nothing(&unfinished, 410);
 	assert_true(tus_has(&whole, p, 1000));
 	assert_true(tus_has(&pieces, p, 1000));
