@@ -45,7 +45,8 @@ BASE    := src/base/err.c src/base/text.c src/base/num.c src/base/clock.c src/ba
            src/base/digest.c src/base/crc32c.c src/base/sums.c src/base/conf.c
 WIRE    := src/wire/token.c src/wire/range.c src/wire/digest_header.c src/wire/etag.c \
            src/wire/query.c src/wire/sf_read.c src/wire/sf.c src/wire/metadata.c src/wire/concat.c \
-           src/wire/checksum.c
+           src/wire/checksum.c src/wire/shallow.c src/wire/paseto.c src/wire/paserk.c src/wire/grant.c \
+           src/wire/grant_write.c
 STORAGE := storage/chunk.c storage/acks.c storage/store.c storage/scrub.c storage/memory/memory.c \
            storage/memory/held.c storage/memory/join.c storage/memory/pieces.c \
            storage/rocksdb/rocksdb.c storage/rocksdb/rdb.c storage/rocksdb/record.c \
@@ -72,7 +73,7 @@ SEAL    := src/client/seal/bech32.c src/client/seal/key.c src/client/seal/padme.
            src/client/seal/payload.c src/client/seal/sealer.c src/client/seal/opener.c
 ENVELOPE := src/client/seal/envelope.c src/client/seal/envelope_json.c src/client/token.c
 CLIENT  := src/client/fail.c src/client/version.c src/client/address.c src/client/response.c src/client/exchange.c \
-           src/client/exchange_verdict.c src/client/shallow.c src/client/transport.c src/client/retry.c \
+           src/client/exchange_verdict.c src/client/transport.c src/client/retry.c \
            src/client/client.c src/client/manage.c
 SENDING := src/client/source.c src/client/source_file.c src/client/source_fd.c src/client/tally.c \
            src/client/tus.c src/client/leg.c src/client/leg_answer.c src/client/parts.c src/client/state.c src/client/send.c \
@@ -93,7 +94,7 @@ CLI     := src/cli/main.c src/cli/command.c src/cli/options.c src/cli/settings.c
            src/cli/cmd_manage.c
 
 TESTLIB := tests/lib/client.c tests/lib/server.c tests/lib/tus.c tests/lib/rufh.c tests/lib/fake.c tests/lib/fake_peer.c tests/lib/sealed.c tests/lib/proxy.c
-UNIT    := test_text test_num test_clock test_log test_digest test_token test_range \
+UNIT    := test_text test_num test_clock test_log test_digest test_token test_paseto test_grant test_range \
            test_digest_header test_etag test_query test_sf test_metadata test_concat test_checksum \
            test_sums test_settings test_keys test_cache \
            test_listen test_tls test_workers test_guard test_route test_params \
@@ -102,7 +103,7 @@ ENGINE  := test_engine test_scrub test_rocksdb
 PROTO   := test_put test_fetch test_head test_library test_limits test_faults test_stop test_tls \
            test_nginx test_tus test_tus_extensions test_checksum test_concat \
            test_rufh test_handover test_keep test_manage
-FUZZ    := fuzz_token fuzz_range fuzz_digest_header fuzz_params fuzz_config fuzz_sf fuzz_metadata \
+FUZZ    := fuzz_token fuzz_grant fuzz_range fuzz_digest_header fuzz_params fuzz_config fuzz_sf fuzz_metadata \
            fuzz_concat fuzz_checksum fuzz_details fuzz_envelope fuzz_seal_header fuzz_seal_payload fuzz_ogg fuzz_photo
 
 CRASH   := tests/crash/crash.c tests/crash/chance.c tests/crash/ask.c tests/crash/blobs.c \

@@ -169,15 +169,20 @@ static bool take_field(struct reader *r, char field, struct tm *tm)
 	}
 }
 
+static bool take_form(struct reader *r, const char *form, struct tm *tm)
+{
+	for (; *form != '\0'; form++) {
+		if (*form == '%' ? !take_field(r, *++form, tm) : !take(r, form, 1))
+			return false;
+	}
+	return true;
+}
+
 static bool read_form(const char *form, const char *text, size_t n, struct tm *tm)
 {
 	struct reader r = { text, text + n };
 
-	for (; *form != '\0'; form++) {
-		if (*form == '%' ? !take_field(&r, *++form, tm) : !take(&r, form, 1))
-			return false;
-	}
-	return r.p == r.end;
+	return take_form(&r, form, tm) && r.p == r.end;
 }
 
 /* timegm() would take the 31st of February for the 3rd of March. */
@@ -222,5 +227,53 @@ bool clock_parse_rfc3339(const char *text, size_t n, int64_t *out)
 	    tm.tm_year < 70)
 		return false;
 	*out = timegm(&tm);
+	return true;
+}
+
+/* A dot is to have digits behind it. */
+static bool skip_fraction(struct reader *r)
+{
+	int digit;
+
+	if (!take(r, ".", 1))
+		return true;
+	if (!take_digits(r, 1, &digit))
+		return false;
+	while (take_digits(r, 1, &digit))
+		;
+	return true;
+}
+
+/* Seconds that the written time is ahead of UTC. */
+static bool take_offset(struct reader *r, int *offset)
+{
+	int sign, hours, minutes;
+
+	*offset = 0;
+	if (take(r, "Z", 1) || take(r, "z", 1))
+		return true;
+	sign = take(r, "+", 1) ? 1 : take(r, "-", 1) ? -1 : 0;
+	if (sign == 0 || !take_digits(r, 2, &hours) || !take(r, ":", 1) ||
+	    !take_digits(r, 2, &minutes) || hours > 23 || minutes > 59)
+		return false;
+	*offset = sign * (hours * 3600 + minutes * 60);
+	return true;
+}
+
+bool clock_parse_timestamp(const char *text, size_t n, int64_t *out)
+{
+	struct reader r = { text, text + n };
+	struct tm tm = { 0 };
+	int64_t at;
+	int offset;
+
+	if (!take_form(&r, "%Y-%m-%d", &tm) || !(take(&r, "T", 1) || take(&r, "t", 1)) ||
+	    !take_form(&r, "%H:%M:%S", &tm) || !skip_fraction(&r) || !take_offset(&r, &offset) ||
+	    r.p != r.end || !is_date(&tm))
+		return false;
+	at = (int64_t)timegm(&tm) - offset;
+	if (at < 0 || at > LAST_SECOND)
+		return false;
+	*out = at;
 	return true;
 }

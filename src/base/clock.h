@@ -32,4 +32,9 @@ bool clock_parse_http(const char *text, size_t n, int64_t *out);
  * but Z, no leap second, no year before 1970. False and *out untouched if it is none. */
 bool clock_parse_rfc3339(const char *text, size_t n, int64_t *out);
 
+/* Reads any timestamp of RFC 3339 from 1970 to 9999, as programs of others write them: with a
+ * fraction (which is dropped), with an offset, in small letters. A leap second is the second after
+ * it. False and *out untouched if it is none. */
+bool clock_parse_timestamp(const char *text, size_t n, int64_t *out);
+
 #endif

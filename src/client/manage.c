@@ -8,7 +8,7 @@
 #include "client/address.h"
 #include "client/client.h"
 #include "client/fail.h"
-#include "client/shallow.h"
+#include "wire/shallow.h"
 #include "restante/token.h"
 
 /* "/v1/media/TOKEN/ack", "/v1/media/TOKEN/extend?ttl=4294967295" */

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "client/fail.h"
 #include "client/printable.h"
-#include "client/shallow.h"
+#include "wire/shallow.h"
 
 #define LONGEST_MS 30000U /* of the waits we choose */
 #define PATIENCE_S 300U   /* with what the server asks for */

@@ -14,7 +14,7 @@
 
 #include "base/text.h"
 #include "client/fail.h"
-#include "client/shallow.h"
+#include "wire/shallow.h"
 
 #define VERSION 1
 #define SIZE_MAX_READ 65536 /* much more than we write */

@@ -197,6 +197,60 @@ static void the_monotonic_clock_never_goes_back(void **state)
 	assert_true(clock_now_s() > INT64_C(1700000000));
 }
 
+static void timestamps_of_others_are_read(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t t;
+	} good[] = {
+		{ "1994-11-06T08:49:37Z", FIXDATE },
+		{ "1994-11-06t08:49:37z", FIXDATE },
+		{ "1994-11-06T08:49:37.123456789Z", FIXDATE },
+		{ "1994-11-06T08:49:37.9+00:00", FIXDATE },
+		{ "1994-11-06T08:49:37-00:00", FIXDATE },
+		{ "1994-11-06T10:19:37+01:30", FIXDATE },
+		{ "1994-11-05T09:49:37-23:00", FIXDATE },
+		{ "1970-01-01T01:00:00+01:00", 0 },
+		{ "2016-12-31T23:59:60Z", 1483228800 },
+		{ "9999-12-31T23:59:59Z", YEAR_9999_END },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		int64_t t = -99;
+
+		if (!clock_parse_timestamp(good[i].text, strlen(good[i].text), &t))
+			fail_msg("\"%s\" was refused", good[i].text);
+		assert_int_equal(t, good[i].t);
+		for (size_t n = 0; n < strlen("1994-11-06T08:49:37"); n++)
+			assert_false(clock_parse_timestamp(good[i].text, n, &t));
+	}
+}
+
+static void what_is_no_timestamp_is_refused(void **state)
+{
+	static const char *const bad[] = {
+		"1994-11-06T08:49:37",        "1994-11-06 08:49:37Z",
+		"1994-11-06T08:49:37.Z",      "1994-11-06T08:49:37,5Z",
+		"1994-11-06T08:49:37+0100",   "1994-11-06T08:49:37+01",
+		"1994-11-06T08:49:37+24:00",  "1994-11-06T08:49:37+01:60",
+		"1994-11-06T08:49:37+01:00Z", "1994-11-06T08:49:37Z ",
+		"1994-11-06T24:00:00Z",       "1994-11-31T08:49:37Z",
+		"1994-13-06T08:49:37Z",       "1970-01-01T00:59:59+01:00",
+		"9999-12-31T23:59:60Z",       "9999-12-31T23:59:59-00:01",
+		"19940-11-06T08:49:37Z",      "94-11-06T08:49:37Z",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		int64_t t = -99;
+
+		if (clock_parse_timestamp(bad[i], strlen(bad[i]), &t))
+			fail_msg("\"%s\" was taken", bad[i]);
+		assert_int_equal(t, -99);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +262,8 @@ int main(void)
 		cmocka_unit_test(nothing_else_is_a_date),
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(the_monotonic_clock_never_goes_back),
+		cmocka_unit_test(timestamps_of_others_are_read),
+		cmocka_unit_test(what_is_no_timestamp_is_refused),
 	};
 
 	if (sodium_init() < 0)

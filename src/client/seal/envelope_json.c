@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "client/fail.h"
 #include "client/seal/envelope.h"
-#include "client/shallow.h"
+#include "wire/shallow.h"
 
 #define VERSION 1
 

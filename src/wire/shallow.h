@@ -1,7 +1,7 @@
 /* shallow - JSON that is not nested deep. jansson reads what is nested by calling itself, and a
  * caller's thread may have a small stack. Any thread. */
-#ifndef RESTANTE_CLIENT_SHALLOW_H
-#define RESTANTE_CLIENT_SHALLOW_H
+#ifndef RESTANTE_WIRE_SHALLOW_H
+#define RESTANTE_WIRE_SHALLOW_H
 
 #include <stdbool.h>
 

@@ -1,4 +1,4 @@
-#include "client/shallow.h"
+#include "wire/shallow.h"
 
 bool shallow_fits(struct bytes text)
 {
