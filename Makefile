@@ -64,7 +64,7 @@ SERVER  := src/server/settings.c src/server/settings_table.c \
            src/server/dialect/rufh.c src/server/dialect/choose.c src/server/dialect/fields.c \
            src/server/dialect/checks.c src/server/dialect/creation.c src/server/dialect/work.c src/server/keeper.c src/server/route.c \
            src/server/guard.c src/server/linger.c src/server/listen.c src/server/acceptor.c \
-           src/server/tls.c src/server/address.c src/server/census.c src/server/details.c \
+           src/server/tls.c src/server/address.c src/server/census.c src/server/quota.c src/server/minute.c src/server/details.c \
            src/server/claims.c src/server/http.c src/server/run.c
 
 # librestante, and what the command adds to it
@@ -98,7 +98,7 @@ UNIT    := test_text test_num test_clock test_log test_digest test_token test_pa
            test_digest_header test_etag test_query test_sf test_metadata test_concat test_checksum \
            test_sums test_settings test_keys test_cache \
            test_listen test_tls test_workers test_guard test_route test_params \
-           test_address test_census test_details test_claims
+           test_address test_census test_quota test_details test_claims
 ENGINE  := test_engine test_scrub test_rocksdb
 PROTO   := test_put test_fetch test_head test_library test_limits test_faults test_stop test_tls \
            test_nginx test_tus test_tus_extensions test_checksum test_concat \

@@ -19,6 +19,7 @@
 #include "server/finals.h"
 #include "server/http.h"
 #include "server/keeper.h"
+#include "server/quota.h"
 #include "server/server.h"
 #include "server/tls.h"
 
@@ -206,6 +207,8 @@ static enum err_code open_all(struct running *r, struct err *e)
 	if (rc == ERR_OK)
 		rc = census_new(&s->census, e);
 	if (rc == ERR_OK)
+		rc = quota_new(&s->quota, s->store, e);
+	if (rc == ERR_OK)
 		rc = finals_new(&s->finals, s, e);
 	if (rc == ERR_OK)
 		rc = workers_new(&s->writers, set->upload_workers, "writer", e);
@@ -248,6 +251,7 @@ static void close_all(struct running *r)
 	media_table_free(s->media);
 	claims_free(s->claims);
 	census_free(s->census);
+	quota_free(s->quota);
 	store_close(s->store);
 	for (size_t i = 0; i < r->listener_count; i++)
 		listen_close(&r->listeners[i]);

@@ -18,6 +18,7 @@ struct census;
 struct claims;
 struct finals;
 struct http;
+struct quota;
 
 struct server {
 	/* Replaced by a reload; whoever has one may use it until the program ends. */
@@ -31,6 +32,7 @@ struct server {
 	struct media_table *media;
 	struct claims *claims;       /* who works on which unfinished upload */
 	struct census *census;       /* how many of them there are */
+	struct quota *quota;         /* what buckets have, and may */
 	struct finals *finals;       /* those that wait for their parts */
 	_Atomic(struct http *) http; /* NULL until it has started: it answers before that */
 
