@@ -34,6 +34,9 @@ struct engine {
 	enum err_code (*concat)(void *self, const struct upload *rec, const struct upload_id *parts,
 				size_t part_count, bool *deduplicated, struct upload **out,
 				struct err *e);
+	/* rec: as it is to be, finished, but for its size and its extents */
+	enum err_code (*reuse)(void *self, const struct upload *rec, struct upload **out,
+			       struct err *e);
 	/* remember_until_s: terminated, not 0; else forgotten at once, also one terminated before
 	 */
 	enum err_code (*drop)(void *self, const struct upload_id *id, int64_t remember_until_s,
@@ -50,6 +53,7 @@ struct engine {
 				struct err *e);
 	enum err_code (*due)(void *self, int64_t now, struct upload_id *ids, size_t max,
 			     size_t *count, struct err *e);
+	enum err_code (*blob)(void *self, const struct digest *d, struct blob *out, struct err *e);
 	enum err_code (*next_blob)(void *self, const struct digest *after, struct blob *out,
 				   struct err *e);
 	uint64_t (*bytes_on_disk)(void *self); /* NULL: 0 */

@@ -8,7 +8,7 @@
 struct store {
 	const struct engine *engine;
 	void *self;
-	atomic_uint_fast64_t stages, commits, concats, lookups, reads, drops, failures;
+	atomic_uint_fast64_t stages, commits, concats, reuses, lookups, reads, drops, failures;
 	atomic_uint_fast64_t bytes_staged, bytes_read, deduplicated;
 };
 
@@ -225,6 +225,23 @@ enum err_code store_concat(struct store *s, const struct upload *rec, const stru
 	return rc;
 }
 
+enum err_code store_reuse(struct store *s, const struct upload *rec, const struct digest *digest,
+			  struct upload **out, struct err *e)
+{
+	struct upload final = *rec;
+	enum err_code rc = check_meta(rec, e);
+
+	assert(rec->offset == 0 && !rec->finished && rec->expires_s >= 0);
+	if (rc != ERR_OK)
+		return rc;
+	final.finished = true;
+	final.digest = *digest;
+	final.extent_count = 0;
+	final.extents = NULL;
+	count(&s->reuses, 1);
+	return counted(s, s->engine->reuse(s->self, &final, out, e));
+}
+
 /* ---- records ---- */
 
 struct upload *upload_clone(const struct upload *u)
@@ -336,6 +353,11 @@ enum err_code store_due(struct store *s, int64_t now, struct upload_id *ids, siz
 	return counted(s, s->engine->due(s->self, now, ids, max, n, e));
 }
 
+enum err_code store_blob(struct store *s, const struct digest *d, struct blob *out, struct err *e)
+{
+	return counted(s, s->engine->blob(s->self, d, out, e));
+}
+
 enum err_code store_next_blob(struct store *s, const struct digest *after, struct blob *out,
 			      struct err *e)
 {
@@ -348,6 +370,7 @@ void store_stats(struct store *s, struct store_stats *out)
 		.stages = s->stages,
 		.commits = s->commits,
 		.concats = s->concats,
+		.reuses = s->reuses,
 		.lookups = s->lookups,
 		.reads = s->reads,
 		.drops = s->drops,

@@ -133,6 +133,13 @@ enum err_code store_concat(struct store *s, const struct upload *rec, const stru
 			   size_t part_count, const struct digest *digest, uint64_t length,
 			   struct upload **out, struct err *e);
 
+/* Finishes an upload as a blob that is there, with no bytes sent; `rec` as in store_concat(), its
+ * length left alone. Durable, all or nothing. *out (unless NULL) is the record as it now is.
+ * ERR_NOTFOUND: no such blob. ERR_EXISTS: the upload is finished already, or has bytes of its own.
+ * ERR_DELETED. */
+enum err_code store_reuse(struct store *s, const struct upload *rec, const struct digest *digest,
+			  struct upload **out, struct err *e);
+
 /* The record of an upload as it is now; the caller's to free. ERR_NOTFOUND. ERR_DELETED: it was
  * terminated, and that is still remembered. Expiry is not looked at. */
 enum err_code store_lookup(struct store *s, const struct upload_id *id, struct upload **out,
@@ -192,7 +199,7 @@ enum err_code store_next_open(struct store *s, const struct upload_id *after, st
 enum err_code store_due(struct store *s, int64_t now, struct upload_id *ids, size_t max,
 			size_t *count, struct err *e);
 
-/* A blob as scrub sees it. */
+/* A blob and where it lies. */
 struct blob {
 	struct digest digest;
 	uint64_t size;
@@ -200,13 +207,16 @@ struct blob {
 	struct extent *extents; /* free(), by whoever got it */
 };
 
+/* The blob of that digest. ERR_NOTFOUND. It may go as soon as the call returns. */
+enum err_code store_blob(struct store *s, const struct digest *d, struct blob *out, struct err *e);
+
 /* The first blob whose digest is larger than *after (NULL: the first). ERR_NOTFOUND: no more. */
 enum err_code store_next_blob(struct store *s, const struct digest *after, struct blob *out,
 			      struct err *e);
 
 /* Counted since store_open, except bytes_on_disk, which is asked of the engine. */
 struct store_stats {
-	uint64_t stages, commits, concats, lookups, reads, drops, failures;
+	uint64_t stages, commits, concats, reuses, lookups, reads, drops, failures;
 	uint64_t bytes_staged, bytes_read;
 	uint64_t deduplicated; /* finishes that met their blob already there */
 	uint64_t bytes_on_disk;

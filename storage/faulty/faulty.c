@@ -8,11 +8,11 @@
  *   fail=any:7           the seventh call, whichever it is; may be said together with others
  *   code=FULL            with which error, a name from ERR_LIST; IO if not said
  *   when=after           the inner engine does the work, but the error is reported all the same;
- *                        `before`, and always for a commit or concat: it is not called
+ *                        `before`, and always for a commit, concat or reuse: it is not called
  *   delay_ms=5           every call takes that much longer
  *
- * Calls: open write_open stage commit lookup read concat drop extend acknowledge next_open bucket
- * due next_blob. A schedule that does not read so is ERR_INVALID. */
+ * Calls: open write_open stage commit lookup read concat reuse drop extend acknowledge next_open
+ * bucket due blob next_blob. A schedule that does not read so is ERR_INVALID. */
 #include "storage/engine.h"
 
 #include <stdatomic.h>
@@ -32,12 +32,14 @@
 	X(lookup)      \
 	X(read)        \
 	X(concat)      \
+	X(reuse)       \
 	X(drop)        \
 	X(extend)      \
 	X(acknowledge) \
 	X(next_open)   \
 	X(bucket)      \
 	X(due)         \
+	X(blob)        \
 	X(next_blob)   \
 	X(any)
 
@@ -347,6 +349,16 @@ static enum err_code faulty_concat(void *self, const struct upload *rec,
 	return f->inner->concat(f->self, rec, parts, part_count, deduplicated, out, e);
 }
 
+static enum err_code faulty_reuse(void *self, const struct upload *rec, struct upload **out,
+				  struct err *e)
+{
+	struct faulty *f = self;
+
+	if (fails(f, CALL_reuse))
+		return fault(f, CALL_reuse, e);
+	return f->inner->reuse(f->self, rec, out, e);
+}
+
 static enum err_code faulty_drop(void *self, const struct upload_id *id, int64_t remember_until_s,
 				 struct err *e)
 {
@@ -413,6 +425,16 @@ static enum err_code faulty_due(void *self, int64_t now, struct upload_id *ids, 
 	return f->inner->due(f->self, now, ids, max, count, e);
 }
 
+static enum err_code faulty_blob(void *self, const struct digest *d, struct blob *out,
+				 struct err *e)
+{
+	struct faulty *f = self;
+
+	if (fails(f, CALL_blob))
+		return fault(f, CALL_blob, e);
+	return f->inner->blob(f->self, d, out, e);
+}
+
 static enum err_code faulty_next_blob(void *self, const struct digest *after, struct blob *out,
 				      struct err *e)
 {
@@ -441,12 +463,14 @@ const struct engine engine_faulty = {
 	.lookup = faulty_lookup,
 	.read = faulty_read,
 	.concat = faulty_concat,
+	.reuse = faulty_reuse,
 	.drop = faulty_drop,
 	.extend = faulty_extend,
 	.acknowledge = faulty_acknowledge,
 	.next_open = faulty_next_open,
 	.bucket = faulty_bucket,
 	.due = faulty_due,
+	.blob = faulty_blob,
 	.next_blob = faulty_next_blob,
 	.bytes_on_disk = faulty_bytes_on_disk,
 };

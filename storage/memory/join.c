@@ -1,4 +1,5 @@
-/* join - concatenation in memory. */
+/* join - uploads that are finished without bytes of their own: concatenation and reuse, in
+ * memory. */
 #include "storage/memory/held.h"
 
 #include <stdlib.h>
@@ -109,6 +110,7 @@ static bool prepare_upload(struct join *j, bool hand_out)
 		j->upload = upload_new(j->memory, &u.id);
 		j->new_upload = true;
 	}
+	u.offset = u.length = j->blob->size;
 	u.extents = j->blob->extents;
 	u.extent_count = j->blob->extent_count;
 	j->made = upload_clone(&u);
@@ -161,4 +163,37 @@ enum err_code memory_concat(void *self, const struct upload *rec, const struct u
 	if (out != NULL)
 		*out = j.handed_out;
 	return ERR_OK;
+}
+
+static enum err_code reuse(struct join *j, bool hand_out, struct err *e)
+{
+	enum err_code rc;
+
+	j->upload = upload_find(j->memory, &j->rec->id);
+	rc = check_final(j->upload, e);
+	if (rc != ERR_OK)
+		return rc;
+	j->blob = blob_find(j->memory, &j->rec->digest);
+	if (j->blob == NULL)
+		return err_set(e, ERR_NOTFOUND, "no such blob");
+	if (!prepare_upload(j, hand_out)) {
+		join_undo(j);
+		return err_set(e, ERR_NOMEM, "an upload");
+	}
+	put_in_place(j);
+	return ERR_OK;
+}
+
+enum err_code memory_reuse(void *self, const struct upload *rec, struct upload **out, struct err *e)
+{
+	struct memory *m = self;
+	struct join j = { .memory = m, .rec = rec };
+	enum err_code rc;
+
+	pthread_mutex_lock(&m->lock);
+	rc = reuse(&j, out != NULL, e);
+	pthread_mutex_unlock(&m->lock);
+	if (rc == ERR_OK && out != NULL)
+		*out = j.handed_out;
+	return rc;
 }

@@ -499,6 +499,23 @@ static bool describe(const struct held_blob *b, struct blob *out)
 	return true;
 }
 
+static enum err_code memory_blob(void *self, const struct digest *d, struct blob *out,
+				 struct err *e)
+{
+	struct memory *m = self;
+	const struct held_blob *b;
+	bool made = false;
+
+	pthread_mutex_lock(&m->lock);
+	b = blob_find(m, d);
+	if (b != NULL)
+		made = describe(b, out);
+	pthread_mutex_unlock(&m->lock);
+	if (b == NULL)
+		return err_set(e, ERR_NOTFOUND, "no such blob");
+	return made ? ERR_OK : err_set(e, ERR_NOMEM, "a blob's extents");
+}
+
 static enum err_code memory_next_blob(void *self, const struct digest *after, struct blob *out,
 				      struct err *e)
 {
@@ -527,11 +544,13 @@ const struct engine engine_memory = {
 	.lookup = memory_lookup,
 	.read = memory_read,
 	.concat = memory_concat,
+	.reuse = memory_reuse,
 	.drop = memory_drop,
 	.extend = memory_extend,
 	.acknowledge = memory_acknowledge,
 	.next_open = memory_next_open,
 	.bucket = memory_bucket,
 	.due = memory_due,
+	.blob = memory_blob,
 	.next_blob = memory_next_blob,
 };

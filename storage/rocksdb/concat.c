@@ -1,4 +1,5 @@
-/* concat - blobs put together from others, without copying a byte. Such a composed blob borrows its
+/* concat - uploads that are finished without bytes of their own: as a blob that is there, or as one
+ * that is put together from others, without copying a byte. Such a composed blob borrows its
  * extents from its leaves, and its record lists them. A leaf is never composed itself: of a part
  * that is, the leaves are taken over, so that nothing is deeper than one. */
 #include "storage/rocksdb/rdb.h"
@@ -7,7 +8,7 @@
 
 struct concat {
 	struct rdb *db;
-	const struct upload *rec; /* as it is to be, but for the extents */
+	const struct upload *rec; /* as it is to be, but for the extents; of reuse the size too */
 	const struct upload_id *parts;
 	size_t part_count;
 	struct digest *digests; /* of the parts */
@@ -152,6 +153,7 @@ static enum err_code hold_blob(struct concat *c, const struct blob *b, struct er
 
 	if (b->size != c->length)
 		return err_set(e, ERR_DAMAGED, "a blob of that digest has another size");
+	u.offset = u.length = b->size;
 	u.extents = b->extents;
 	u.extent_count = b->extent_count;
 	c->deduplicated = true;
@@ -202,6 +204,20 @@ static enum err_code concat_locked(struct concat *c, struct err *e)
 	return rc;
 }
 
+/* Hands the record out, unless out is NULL. */
+static void concat_fini(struct concat *c, struct upload **out)
+{
+	if (out != NULL) {
+		*out = c->made;
+		c->made = NULL;
+	}
+	upload_free(c->made);
+	upload_free(c->was);
+	extents_fini(&c->extents);
+	leaves_fini(&c->leaves);
+	free(c->digests);
+}
+
 enum err_code rdb_concat(void *self, const struct upload *rec, const struct upload_id *parts,
 			 size_t part_count, bool *deduplicated, struct upload **out, struct err *e)
 {
@@ -215,14 +231,50 @@ enum err_code rdb_concat(void *self, const struct upload *rec, const struct uplo
 	pthread_mutex_unlock(lock);
 	if (rc == ERR_OK)
 		*deduplicated = c.deduplicated;
-	if (rc == ERR_OK && out != NULL) {
-		*out = c.made;
-		c.made = NULL;
-	}
-	upload_free(c.made);
-	upload_free(c.was);
-	extents_fini(&c.extents);
-	leaves_fini(&c.leaves);
-	free(c.digests);
+	concat_fini(&c, rc == ERR_OK ? out : NULL);
+	return rc;
+}
+
+/* ---- as a blob that is there ---- */
+
+/* by_digest is held. */
+static enum err_code find_and_hold(struct concat *c, struct err *e)
+{
+	struct blob b;
+	enum err_code rc = rdb_blob(c->db, &c->rec->digest, &b, NULL, e);
+
+	if (rc != ERR_OK)
+		return rc;
+	c->length = b.size;
+	rc = hold_blob(c, &b, e);
+	free(b.extents);
+	return rc;
+}
+
+/* by_id is held. */
+static enum err_code reuse_locked(struct concat *c, struct err *e)
+{
+	pthread_mutex_t *lock = rdb_digest_lock(c->db, &c->rec->digest);
+	enum err_code rc = look_at_final(c, e);
+
+	if (rc != ERR_OK)
+		return rc;
+	pthread_mutex_lock(lock);
+	rc = find_and_hold(c, e);
+	pthread_mutex_unlock(lock);
+	return rc;
+}
+
+enum err_code rdb_reuse(void *self, const struct upload *rec, struct upload **out, struct err *e)
+{
+	struct concat c = { .db = self, .rec = rec };
+	pthread_mutex_t *lock = rdb_id_lock(self, &rec->id);
+	enum err_code rc;
+
+	rdb_settle(self);
+	pthread_mutex_lock(lock);
+	rc = reuse_locked(&c, e);
+	pthread_mutex_unlock(lock);
+	concat_fini(&c, rc == ERR_OK ? out : NULL);
 	return rc;
 }

@@ -156,6 +156,7 @@ enum err_code rdb_acknowledge(void *self, const struct upload_id *id, uint16_t r
 
 enum err_code rdb_concat(void *self, const struct upload *rec, const struct upload_id *parts,
 			 size_t part_count, bool *deduplicated, struct upload **out, struct err *e);
+enum err_code rdb_reuse(void *self, const struct upload *rec, struct upload **out, struct err *e);
 
 /* ---- read.c ---- */
 

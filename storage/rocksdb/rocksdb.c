@@ -348,6 +348,16 @@ static enum err_code lookup(void *self, const struct upload_id *id, struct uploa
 	return rdb_lookup(self, id, out, e);
 }
 
+static enum err_code blob(void *self, const struct digest *d, struct blob *out, struct err *e)
+{
+	struct blob found;
+	enum err_code rc = rdb_blob(self, d, &found, NULL, e);
+
+	if (rc == ERR_OK)
+		*out = found;
+	return rc;
+}
+
 /* Without the log, which max_total_wal_size bounds. */
 static uint64_t bytes_on_disk(void *self)
 {
@@ -374,12 +384,14 @@ const struct engine engine_rocksdb = {
 	.lookup = lookup,
 	.read = rdb_read,
 	.concat = rdb_concat,
+	.reuse = rdb_reuse,
 	.drop = rdb_drop,
 	.extend = rdb_extend,
 	.acknowledge = rdb_acknowledge,
 	.next_open = rdb_next_open,
 	.bucket = rdb_bucket,
 	.due = rdb_due,
+	.blob = blob,
 	.next_blob = rdb_next_blob,
 	.bytes_on_disk = bytes_on_disk,
 };

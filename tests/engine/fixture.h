@@ -387,6 +387,32 @@ static inline size_t leftovers(struct fixture *f)
 	return n;
 }
 
+/* ---- threads ---- */
+
+struct thread {
+	pthread_t id;
+	struct fixture *f;
+	unsigned number;
+	enum err_code rc;
+	struct err err;
+};
+
+static inline void run_threads(struct fixture *f, unsigned count, void *(*body)(void *))
+{
+	struct thread threads[16];
+
+	assert_true(count <= 16);
+	for (unsigned i = 0; i < count; i++) {
+		threads[i] = (struct thread){ .f = f, .number = i };
+		assert_int_equal(pthread_create(&threads[i].id, NULL, body, &threads[i]), 0);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		pthread_join(threads[i].id, NULL);
+		f->err = threads[i].err;
+		OK(f, threads[i].rc);
+	}
+}
+
 /* ---- processes that die ----
  * A child is this program again, not a fork of it: the engine's threads do not live in forks. */
 

@@ -3,6 +3,7 @@
 #include "tests/engine/bucket.h"
 #include "tests/engine/concat.h"
 #include "tests/engine/fixture.h"
+#include "tests/engine/reuse.h"
 
 #include "storage/scrub.h"
 
@@ -461,30 +462,6 @@ static void a_commit_moves_the_time_when_an_upload_is_due(void **state)
 }
 
 /* ---- threads ---- */
-
-struct thread {
-	pthread_t id;
-	struct fixture *f;
-	unsigned number;
-	enum err_code rc;
-	struct err err;
-};
-
-static void run_threads(struct fixture *f, unsigned count, void *(*body)(void *))
-{
-	struct thread threads[16];
-
-	assert_true(count <= 16);
-	for (unsigned i = 0; i < count; i++) {
-		threads[i] = (struct thread){ .f = f, .number = i };
-		assert_int_equal(pthread_create(&threads[i].id, NULL, body, &threads[i]), 0);
-	}
-	for (unsigned i = 0; i < count; i++) {
-		pthread_join(threads[i].id, NULL);
-		f->err = threads[i].err;
-		OK(f, threads[i].rc);
-	}
-}
 
 static void *finish_the_same(void *arg)
 {
@@ -1073,7 +1050,8 @@ static int teardown(void **state)
 	X(everything_dropped_leaves_nothing)                         \
 	CONCAT_PROMISES(X)                                           \
 	ACKNOWLEDGE_PROMISES(X)                                      \
-	BUCKET_PROMISES(X)
+	BUCKET_PROMISES(X)                                           \
+	REUSE_PROMISES(X)
 
 /* Of engines that keep things beyond the process. */
 #define DURABLE_PROMISES(X)                                           \
