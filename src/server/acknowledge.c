@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/problem.h"
+#include "server/retire.h"
 #include "server/server.h"
 #include "wire/token.h"
 
@@ -35,7 +36,7 @@ static enum err_code note(struct server *s, const struct upload *u, uint16_t rec
 	enum err_code rc = store_acknowledge(s->store, &u->id, recipient, until, &left, e);
 
 	if (rc == ERR_OK && left == 0)
-		media_forget(s->media, &u->id);
+		retire_gone(s, u);
 	return rc;
 }
 

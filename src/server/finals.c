@@ -15,6 +15,7 @@
 #include "server/census.h"
 #include "server/details.h"
 #include "server/metrics.h"
+#include "server/retire.h"
 #include "server/server.h"
 
 /* Requests for finals that wait at once; more are answered 503. */
@@ -302,13 +303,13 @@ static enum err_code put_together(struct finals *f, const struct upload *rec,
 
 /* ---- waiting ---- */
 
-static void give_up(struct finals *f, const struct upload_id *id)
+static void give_up(struct finals *f, const struct upload *rec)
 {
 	struct err e = { 0 };
 
-	if (store_drop(f->server->store, id, &e) != ERR_OK)
+	if (retire(f->server, rec, 0, RETIRE_DURABLE, NULL, &e) != ERR_OK)
 		log_warn("event=concatenation_failed call=drop error=\"%s\"", e.why);
-	census_leave(f->server->census, id);
+	census_leave(f->server->census, &rec->id);
 	metric_add(METRIC_UPLOADS_FAILED, 1);
 }
 
@@ -337,7 +338,7 @@ static bool try_one(struct finals *f, const struct upload_id *id, bool *failed)
 	if (rc != ERR_OK)
 		log_warn("event=concatenation_failed error=\"%s\"", e.why);
 	if (is_hopeless(rc) && rec != NULL)
-		give_up(f, id);
+		give_up(f, rec);
 	done = done || is_hopeless(rc) || rc == ERR_DELETED || rc == ERR_EXISTS;
 	*failed = !done && rc != ERR_OK;
 	upload_free(rec);

@@ -5,9 +5,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "server/census.h"
-#include "server/finals.h"
 #include "server/problem.h"
+#include "server/retire.h"
 #include "server/server.h"
 #include "server/target.h"
 
@@ -19,29 +18,24 @@ struct removal {
 	enum err_code rc;
 };
 
-enum err_code manage_terminate(struct server *s, const struct upload_id *id)
+enum err_code manage_terminate(struct server *s, const struct upload *u)
 {
 	const int64_t until = clock_now_s() + (int64_t)server_settings(s)->upload_ttl_unfinished;
 	struct err e = { 0 };
-	enum err_code rc = store_terminate(s->store, id, until, &e);
+	enum err_code rc = retire(s, u, until, RETIRE_DURABLE, NULL, &e);
 
-	media_forget(s->media, id);
 	if (rc == ERR_DELETED || rc == ERR_NOTFOUND)
 		return ERR_NOTFOUND;
-	if (rc != ERR_OK) {
+	if (rc != ERR_OK)
 		log_warn("event=delete_failed error=\"%s\"", e.why);
-		return rc;
-	}
-	census_leave(s->census, id);
-	finals_gone(s->finals, id);
-	return ERR_OK;
+	return rc;
 }
 
 static void drop(struct job *job)
 {
 	struct removal *x = JOB_OWNER(job, struct removal, job);
 
-	x->rc = manage_terminate(request_server(x->target.req), &x->target.id);
+	x->rc = manage_terminate(request_server(x->target.req), x->target.rec);
 	request_wake(x->target.req);
 }
 

@@ -3,14 +3,14 @@
 #define RESTANTE_SERVER_MANAGE_H
 
 #include "base/err.h"
-#include "base/ids.h"
 #include "server/http.h"
+#include "storage/store.h"
 
 /* DELETE with a manage token; and with an upload token on the upload's own URL. */
 extern const struct handler manage_delete_handler, manage_delete_upload_handler;
 
-/* Drops an upload and remembers for a while that it was deleted. For workers. ERR_NOTFOUND, also if
- * it was deleted before. ERR_IO. */
-enum err_code manage_terminate(struct server *s, const struct upload_id *id);
+/* Drops an upload, u its record, and remembers for a while that it was deleted. For workers.
+ * ERR_NOTFOUND, also if it was deleted before. ERR_IO. */
+enum err_code manage_terminate(struct server *s, const struct upload *u);
 
 #endif

@@ -21,6 +21,7 @@
 #include "server/keeper.h"
 #include "server/quota.h"
 #include "server/server.h"
+#include "server/sweep.h"
 #include "server/tls.h"
 
 /* What a reload has replaced; whoever still uses it may, until the program ends. */
@@ -214,6 +215,8 @@ static enum err_code open_all(struct running *r, struct err *e)
 		rc = workers_new(&s->writers, set->upload_workers, "writer", e);
 	if (rc == ERR_OK)
 		rc = workers_new(&s->readers, set->fetch_workers, "reader", e);
+	if (rc == ERR_OK)
+		rc = sweeper_new(&s->sweeper, s, e);
 	if (rc != ERR_OK)
 		return rc;
 	atomic_store(&s->settings, set);
@@ -242,6 +245,7 @@ static void close_all(struct running *r)
 		(void)unlink(r->admin_path);
 	}
 	keeper_stop(r->keeper);
+	sweeper_free(s->sweeper);
 	/* what broken-off requests left to do is done before its ground goes */
 	workers_free(s->readers);
 	workers_free(s->writers);
@@ -378,6 +382,7 @@ static void stop(struct running *r, const sigset_t *signals)
 	(void)sigaction(SIGINT, &sa, NULL);
 	(void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 	finals_stop(r->server.finals);
+	sweeper_stop(r->server.sweeper);
 	http_stop(r->server.http, (int64_t)r->settings->http_stop_grace * 1000, &hurry);
 }
 

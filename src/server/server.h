@@ -19,6 +19,7 @@ struct claims;
 struct finals;
 struct http;
 struct quota;
+struct sweeper;
 
 struct server {
 	/* Replaced by a reload; whoever has one may use it until the program ends. */
@@ -34,6 +35,7 @@ struct server {
 	struct census *census;       /* how many of them there are */
 	struct quota *quota;         /* what buckets have, and may */
 	struct finals *finals;       /* those that wait for their parts */
+	struct sweeper *sweeper;     /* drops what is due */
 	_Atomic(struct http *) http; /* NULL until it has started: it answers before that */
 
 	int64_t started_s;

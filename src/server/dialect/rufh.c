@@ -480,7 +480,7 @@ static void drop_condemned(struct job *job)
 
 	const struct upload *u = x->w.made != NULL ? x->w.made : x->w.target.rec;
 
-	(void)manage_terminate(request_server(x->w.req), &u->id);
+	(void)manage_terminate(request_server(x->w.req), u);
 	request_wake(x->w.req);
 }
 

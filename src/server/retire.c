@@ -1,0 +1,30 @@
+#include "server/retire.h"
+
+#include "server/census.h"
+#include "server/finals.h"
+#include "server/media.h"
+#include "server/server.h"
+
+void retire_gone(struct server *s, const struct upload *u)
+{
+	media_forget(s->media, &u->id);
+	census_leave(s->census, &u->id);
+	finals_gone(s->finals, &u->id);
+}
+
+enum err_code retire(struct server *s, const struct upload *u, int64_t remember_until_s,
+		     enum retire_how how, struct retired *out, struct err *e)
+{
+	enum err_code rc = remember_until_s > 0
+				   ? store_terminate(s->store, &u->id, remember_until_s, e)
+				   : store_drop(s->store, &u->id, e);
+
+	(void)how;
+	if (rc == ERR_OK)
+		retire_gone(s, u);
+	else
+		media_forget(s->media, &u->id); /* whatever became of it, it is not as it was */
+	if (rc == ERR_OK && out != NULL)
+		*out = (struct retired){ 0 };
+	return rc;
+}
