@@ -55,7 +55,7 @@ STORAGE := storage/chunk.c storage/acks.c storage/store.c storage/scrub.c storag
            storage/rocksdb/drop.c storage/rocksdb/acknowledge.c storage/rocksdb/collector.c
 FAULTY  := storage/faulty/faulty.c
 SERVER  := src/server/settings.c src/server/settings_table.c \
-           src/server/settings_print.c src/server/keys.c src/server/metrics.c src/server/metrics_print.c src/server/process.c src/server/workers.c \
+           src/server/settings_print.c src/server/keys.c src/server/metrics.c src/server/metrics_print.c src/server/process.c src/server/logs.c src/server/access.c src/server/workers.c \
            src/server/reply.c src/server/cache.c src/server/media.c src/server/params.c \
            src/server/piece.c src/server/session.c src/server/problem.c src/server/answer.c src/server/pages.c \
            src/server/body.c src/server/fetch.c src/server/manage.c src/server/health.c \
@@ -98,7 +98,7 @@ UNIT    := test_text test_num test_clock test_log test_digest test_token test_pa
            test_digest_header test_etag test_query test_sf test_metadata test_concat test_checksum \
            test_sums test_settings test_keys test_cache \
            test_listen test_tls test_workers test_guard test_route test_params \
-           test_address test_census test_quota test_details test_claims
+           test_address test_access test_metrics test_census test_quota test_details test_claims
 ENGINE  := test_engine test_scrub test_rocksdb
 PROTO   := test_put test_fetch test_head test_library test_limits test_faults test_stop test_tls \
            test_nginx test_tus test_tus_extensions test_checksum test_concat \

@@ -60,6 +60,14 @@ void clock_http(char out[static CLOCK_HTTP_SIZE], int64_t unix_s)
 	memcpy(out + 8, months[tm.tm_mon], 3);
 }
 
+void clock_clf(char out[static CLOCK_CLF_SIZE], int64_t unix_s)
+{
+	struct tm tm = calendar(unix_s);
+
+	strftime(out, CLOCK_CLF_SIZE, "%d/mmm/%Y:%H:%M:%S +0000", &tm);
+	memcpy(out + 3, months[tm.tm_mon], 3);
+}
+
 /* ---- reading ----------------------------------------------------------------------------------
  */
 

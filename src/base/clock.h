@@ -24,6 +24,10 @@ int64_t clock_mono_ns(void);
 void clock_rfc3339(char out[static CLOCK_RFC3339_SIZE], int64_t unix_s);
 void clock_http(char out[static CLOCK_HTTP_SIZE], int64_t unix_s);
 
+/* Writes it as in the Common Log Format, in UTC, with a NUL. Clamped as well. */
+#define CLOCK_CLF_SIZE sizeof("21/Dec/2026:10:00:00 +0000")
+void clock_clf(char out[static CLOCK_CLF_SIZE], int64_t unix_s);
+
 /* Reads an HTTP-date in any of the three forms that RFC 9110 section 5.6.7 asks recipients to
  * take. False and *out untouched if it is none. */
 bool clock_parse_http(const char *text, size_t n, int64_t *out);

@@ -21,9 +21,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/acceptor.h"
+#include "server/access.h"
 #include "server/guard.h"
 #include "server/interim.h"
 #include "server/linger.h"
+#include "server/logs.h"
 #include "server/metrics.h"
 #include "server/own_fields.h"
 #include "server/pace.h"
@@ -125,6 +127,7 @@ struct request {
 	bool http11;
 	bool head_only; /* HEAD on the wire, whatever is asked for */
 	bool counted;
+	bool sent;                              /* its answer, whole */
 	bool done_waited;                       /* the handler's done() is to be asked again */
 	int64_t began_ns, stopped_ns, stood_ns; /* its head came; it waits since (0: it does not);
 						 * how long it has waited in all */
@@ -766,14 +769,43 @@ static struct conn *conn_of(struct MHD_Connection *mc)
 	return MHD_get_connection_info(mc, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 }
 
+/* The body of its answer has been sent whole, as far as can be known here. */
+static bool sent_body(const struct request *r)
+{
+	return r->reply != NULL && !r->head_only && r->reply->status != 304 &&
+	       (r->sent || r->state == LINGERING);
+}
+
+static void count_request(struct request *r)
+{
+	const int status = r->reply != NULL ? r->reply->status : METRIC_CUT;
+	const bool address =
+		r->side->pool != OPERATOR && server_settings(request_server(r))->log_access_address;
+
+	metric_request(r->method, r->route.number, status);
+	if (!logs_want_access())
+		return;
+	access_log(&(struct access){
+		.client = !address ? NULL
+				   : MHD_get_connection_info(r->mc,
+							     MHD_CONNECTION_INFO_CLIENT_ADDRESS)
+					     ->client_addr,
+		.method = r->method,
+		.route = r->route.number,
+		.http11 = r->http11,
+		.status = status,
+		.bytes = sent_body(r) ? r->reply->size : ACCESS_NONE,
+		.began_ns = r->began_ns,
+	});
+}
+
 /* Lets go of a request, however it ended. */
 static void request_free(struct request *r)
 {
 	if (r->ctx != NULL && r->handler->gone != NULL)
 		r->handler->gone(r);
-	if (r->reply != NULL || r->counted)
-		metric_request(r->method, r->route.number,
-			       r->reply != NULL ? r->reply->status : METRIC_CUT);
+	if (r->counted)
+		count_request(r);
 	reply_unref(r->reply);
 	free(r);
 }
@@ -840,7 +872,9 @@ static void on_completed(void *cls, struct MHD_Connection *mc, void **req,
 		return;
 	if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK)
 		answer_late(r);
-	else if (r->reply != NULL && !r->head_only && r->reply->status != 304)
+	else
+		r->sent = true;
+	if (r->sent && sent_body(r))
 		metric_add(METRIC_BYTES_SENT, r->reply->size);
 	forget_request(conn_of(mc));
 }

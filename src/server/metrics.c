@@ -53,9 +53,6 @@ static const struct {
 } codes[CODES] = { { 0, "other" }, CODE_LIST(X) };
 #undef X
 
-static const char *const methods[METHODS] = { "GET",    "HEAD",    "PUT",   "POST", "PATCH",
-					      "DELETE", "OPTIONS", "other", "none" };
-
 typedef atomic_uint_fast64_t counter;
 
 /* What some of the threads have counted. */
@@ -173,6 +170,12 @@ void metric_request(enum http_method method, size_t route, int status)
 	add(&mine()->requests[route][number_of(method)][code], 1);
 }
 
+/* The other way round. */
+static const char *method_name(size_t number)
+{
+	return route_method_name(number == METHODS - 1 ? 0 : (enum http_method)(1u << number));
+}
+
 static uint64_t sum_of(size_t route, size_t method, size_t code)
 {
 	uint64_t n = 0;
@@ -204,6 +207,6 @@ void metric_each_request(void (*each)(void *ctx, const char *method, size_t rout
 				const uint64_t n = sum_of(r, m, c);
 
 				if (n > 0)
-					each(ctx, methods[m], r, codes[c].text, n);
+					each(ctx, method_name(m), r, codes[c].text, n);
 			}
 }

@@ -4,6 +4,7 @@
 
 #include "restante/version.h"
 #include "server/census.h"
+#include "server/logs.h"
 #include "server/metrics.h"
 #include "server/process.h"
 #include "server/route.h"
@@ -102,6 +103,8 @@ static void tell_server(const struct audience *to, struct server *s)
 
 	cache_stats(s->cache, &ca);
 	tell(to, "restante_ready", GAUGE, "1 while requests are taken.", atomic_load(&s->ready));
+	tell(to, "restante_log_lost_lines_total", COUNTER,
+	     "Lines of the log and the access log that could not be written.", (double)logs_lost());
 	tell(to, "restante_connections_open", GAUGE, "Connections open.",
 	     http == NULL ? 0 : (double)http_connections(http));
 	tell(to, "restante_uploads_unfinished", GAUGE, "Resumable uploads begun and not finished.",

@@ -142,3 +142,11 @@ enum http_method route_method(const char *name)
 			return methods[i].method;
 	return HTTP_OTHER;
 }
+
+const char *route_method_name(enum http_method method)
+{
+	for (size_t i = 0; i < METHOD_COUNT; i++)
+		if (methods[i].method == method)
+			return methods[i].name;
+	return method == HTTP_OTHER ? "other" : "none";
+}

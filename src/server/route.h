@@ -32,6 +32,9 @@ bool route_is_upload(const char *target);
 #define ROUTE_ALLOW_SIZE 64
 void route_allow(char out[static ROUTE_ALLOW_SIZE], unsigned methods);
 
+/* "other" for HTTP_OTHER, "none" where no method was understood. */
+const char *route_method_name(enum http_method method);
+
 /* HTTP_OTHER for a name not known here. Method names are case-sensitive (RFC 9110 section 9.1). */
 enum http_method route_method(const char *name);
 

@@ -19,6 +19,7 @@
 #include "server/finals.h"
 #include "server/http.h"
 #include "server/keeper.h"
+#include "server/logs.h"
 #include "server/quota.h"
 #include "server/server.h"
 #include "server/sweep.h"
@@ -89,15 +90,6 @@ void run_store_options(const struct settings *set, char *dir, size_t dir_size,
 }
 
 /* ---- opening ---- */
-
-static void set_log_level(const struct settings *set)
-{
-	static const char *const names[] = { "debug", "info", "warn", "error" };
-
-	for (int i = 0; i < 4; i++)
-		if (strcmp(set->log_level, names[i]) == 0)
-			log_set_level((enum log_level)i);
-}
 
 /* Pages of 256 KiB come and go all the time: kept by the allocator, they cost no page faults. Few
  * arenas, so that what one thread frees serves the others. */
@@ -313,7 +305,6 @@ static void reload_settings(struct running *r)
 	}
 	say_fixed_changes(r->settings, fresh);
 	settings_keep_fixed(fresh, r->settings);
-	set_log_level(fresh);
 	atomic_store(&r->server.settings, fresh);
 	retire(r, r->settings, NULL);
 	r->settings = fresh;
@@ -339,6 +330,8 @@ static void reload(struct running *r)
 
 	(void)sd_notify(0, "RELOADING=1");
 	reload_settings(r);
+	if (logs_reopen(r->settings, &e) != ERR_OK)
+		log_error("event=reload_failed what=log error=\"%s\"", e.why);
 	reload_keys(r);
 	if (open_tls(r, &e) != ERR_OK)
 		log_error("event=reload_failed what=tls error=\"%s\"", e.why);
@@ -389,6 +382,7 @@ static void stop(struct running *r, const sigset_t *signals)
 static void block_signals(sigset_t *signals)
 {
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN); /* a file as large as it may be is an error like others */
 	(void)sigemptyset(signals);
 	(void)sigaddset(signals, SIGTERM);
 	(void)sigaddset(signals, SIGINT);
@@ -413,9 +407,11 @@ enum err_code run(struct settings *settings, run_load *load, void *ctx, struct e
 	r->load_ctx = ctx;
 	set_up_memory();
 	block_signals(&signals);
-	set_log_level(settings);
-	raise_file_limit(settings);
-	rc = open_all(r, e);
+	rc = logs_start(settings, e);
+	if (rc == ERR_OK) {
+		raise_file_limit(settings);
+		rc = open_all(r, e);
+	}
 	if (rc == ERR_OK) {
 		atomic_store(&r->server.ready, true);
 		say_ready(r);
@@ -424,6 +420,7 @@ enum err_code run(struct settings *settings, run_load *load, void *ctx, struct e
 		log_info("event=stopped");
 	}
 	close_all(r);
+	logs_stop();
 	free(r);
 	return rc;
 }

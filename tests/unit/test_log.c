@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,13 +17,15 @@
 /* The last line written and how many there were; broken counts lines that are not whole. */
 struct seen {
 	int lines, broken;
+	enum log_level level;
 	char last[1024];
 };
 
-static void remember(void *ctx, const char *line)
+static void remember(void *ctx, enum log_level level, const char *line)
 {
 	struct seen *s = ctx;
 
+	s->level = level;
 	s->lines++;
 	assert_true(strlen(line) < sizeof(s->last));
 	strcpy(s->last, line);
@@ -59,6 +62,7 @@ static void levels_below_the_lowest_are_silent(void **state)
 	assert_non_null(strstr(s->last, " level=warn event=warned"));
 	log_error("event=failed");
 	assert_non_null(strstr(s->last, " level=error event=failed"));
+	assert_int_equal(s->level, LOG_LEVEL_ERROR);
 	assert_int_equal(s->lines, 2);
 	log_setup(LOG_LEVEL_DEBUG, remember, s);
 	log_debug("event=now");
@@ -68,20 +72,92 @@ static void levels_below_the_lowest_are_silent(void **state)
 	assert_int_equal(s->lines, 3);
 }
 
-static void control_characters_cannot_forge_a_line(void **state)
+/* What a value is written as, between the caller's quotes and without them. */
+static void is_written(struct seen *s, const char *value, const char *quoted, const char *bare)
 {
-	struct seen *s = *state;
+	char expect[256];
 
-	log_info("why=%s", "a\nb\rc\td\x1b[31m\x7f");
-	assert_non_null(strstr(s->last, "why=a?b?c?d?[31m?"));
+	log_info("why=\"%s\" end=1", value);
+	(void)snprintf(expect, sizeof(expect), " level=info why=%s end=1", quoted);
+	assert_string_equal(s->last + strlen("time=2026-12-21T10:00:00Z"), expect);
+	log_info("why=%s end=1", value);
+	(void)snprintf(expect, sizeof(expect), " level=info why=%s end=1", bare);
+	assert_string_equal(s->last + strlen("time=2026-12-21T10:00:00Z"), expect);
 }
 
-static void text_beyond_ascii_stays(void **state)
+static void no_value_can_be_taken_for_a_line_or_a_pair(void **state)
+{
+	static const struct {
+		const char *value, *quoted, *bare;
+	} cases[] = {
+		{ "plain", "\"plain\"", "plain" },
+		{ "", "\"\"", "\"\"" },
+		{ "two words", "\"two words\"", "\"two words\"" },
+		{ "a=b", "\"a=b\"", "\"a=b\"" },
+		{ "a\nlevel=error", "\"a\\nlevel=error\"", "\"a\\nlevel=error\"" },
+		{ "x\" event=\"forged", "\"x\\\" event=\\\"forged\"",
+		  "\"x\\\" event=\\\"forged\"" },
+		{ "back\\", "\"back\\\\\"", "\"back\\\\\"" },
+		{ "\r\t\x1b[31m\x7f", "\"\\r\\t\\x1b[31m\\x7f\"", "\"\\r\\t\\x1b[31m\\x7f\"" },
+		{ "gr\xc3\xb6\xc3\x9f"
+		  "e",
+		  "\"gr\xc3\xb6\xc3\x9f"
+		  "e\"",
+		  "gr\xc3\xb6\xc3\x9f"
+		  "e" },
+		{ "\xf0\x9f\x93\xae", "\"\xf0\x9f\x93\xae\"", "\xf0\x9f\x93\xae" },
+		/* C1 controls, a line separator, an override of the direction */
+		{ "\xc2\x9b", "\"\\xc2\\x9b\"", "\"\\xc2\\x9b\"" },
+		{ "\xe2\x80\xa8", "\"\\xe2\\x80\\xa8\"", "\"\\xe2\\x80\\xa8\"" },
+		{ "\xe2\x80\xae", "\"\\xe2\\x80\\xae\"", "\"\\xe2\\x80\\xae\"" },
+		/* no UTF-8: overlong, a surrogate, cut short, beyond the last */
+		{ "\xc0\x8a", "\"\\xc0\\x8a\"", "\"\\xc0\\x8a\"" },
+		{ "\xed\xa0\x80", "\"\\xed\\xa0\\x80\"", "\"\\xed\\xa0\\x80\"" },
+		{ "\xe2\x82", "\"\\xe2\\x82\"", "\"\\xe2\\x82\"" },
+		{ "\xf5\x80\x80\x80", "\"\\xf5\\x80\\x80\\x80\"", "\"\\xf5\\x80\\x80\\x80\"" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		is_written(*state, cases[i].value, cases[i].quoted, cases[i].bare);
+}
+
+static void conversions_are_those_of_printf(void **state)
 {
 	struct seen *s = *state;
 
-	log_info("why=%s", "größe");
-	assert_non_null(strstr(s->last, "why=größe"));
+	log_info("a=%d b=%u c=%zu d=%llu e=%lld f=%" PRIu64 " g=%" PRId64 " h=%x i=%.*s j=%% k=%ld",
+		 -1, 2u, (size_t)3, 4ull, -5ll, UINT64_MAX, INT64_MIN, 0xbeefu, 2, "yes", 7L);
+	assert_string_equal(s->last + strlen("time=2026-12-21T10:00:00Z level=info "),
+			    "a=-1 b=2 c=3 d=4 e=-5 f=18446744073709551615 g=-9223372036854775808 "
+			    "h=beef i=ye j=% k=7");
+}
+
+/* Quotes that are not escaped. */
+static int quotes_in(const char *line)
+{
+	int n = 0;
+
+	for (; *line != '\0'; line++) {
+		if (*line == '\\')
+			line++;
+		else if (*line == '"')
+			n++;
+	}
+	return n;
+}
+
+static void a_line_that_is_cut_has_its_quotes_closed(void **state)
+{
+	struct seen *s = *state;
+	char value[600];
+
+	for (int n = 380; n < 520; n++) { /* wherever the end falls */
+		memset(value, 'x', sizeof(value));
+		memcpy(value + n, "\n\"\n\"\n\"", 7);
+		log_info("event=long error=\"%s\" after=\"%s\"", value, value);
+		assert_in_range(strlen(s->last), 1, 500);
+		assert_true(quotes_in(s->last) % 2 == 0 && quotes_in(s->last) > 0);
+	}
 }
 
 static void a_line_is_cut_at_500_bytes(void **state)
@@ -107,11 +183,12 @@ static void logging_keeps_errno(void **state)
 #define THREADS 4
 #define LINES_EACH 2000
 
-static void check_whole(void *ctx, const char *line)
+static void check_whole(void *ctx, enum log_level level, const char *line)
 {
 	struct seen *s = ctx;
 	const char *a = strstr(line, "a="), *b = strstr(line, " b=");
 
+	(void)level;
 	/* Under the log's lock, so plain counting is safe. */
 	s->lines++;
 	if (a == NULL || b == NULL || strncmp(a + 2, b + 3, (size_t)(b - a - 2)) != 0)
@@ -177,8 +254,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_line_has_time_level_and_what_the_caller_says, begin),
 		cmocka_unit_test_setup(levels_below_the_lowest_are_silent, begin),
-		cmocka_unit_test_setup(control_characters_cannot_forge_a_line, begin),
-		cmocka_unit_test_setup(text_beyond_ascii_stays, begin),
+		cmocka_unit_test_setup(no_value_can_be_taken_for_a_line_or_a_pair, begin),
+		cmocka_unit_test_setup(conversions_are_those_of_printf, begin),
+		cmocka_unit_test_setup(a_line_that_is_cut_has_its_quotes_closed, begin),
 		cmocka_unit_test_setup(a_line_is_cut_at_500_bytes, begin),
 		cmocka_unit_test_setup(logging_keeps_errno, begin),
 		cmocka_unit_test_setup(lines_of_several_threads_do_not_interleave, begin),

@@ -1,0 +1,52 @@
+#include "server/access.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "server/logs.h"
+#include "server/route.h"
+
+#define DIGITS_SIZE 24
+
+static void client_text(char out[static INET6_ADDRSTRLEN], const struct sockaddr *sa)
+{
+	const struct sockaddr_in6 *v6 = (const void *)sa;
+	const struct sockaddr_in *v4 = (const void *)sa;
+	const char *text = NULL;
+
+	if (sa != NULL && sa->sa_family == AF_INET)
+		text = inet_ntop(AF_INET, &v4->sin_addr, out, INET6_ADDRSTRLEN);
+	else if (sa != NULL && sa->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+		text = inet_ntop(AF_INET, v6->sin6_addr.s6_addr + 12, out, INET6_ADDRSTRLEN);
+	else if (sa != NULL && sa->sa_family == AF_INET6)
+		text = inet_ntop(AF_INET6, &v6->sin6_addr, out, INET6_ADDRSTRLEN);
+	if (text == NULL)
+		(void)snprintf(out, INET6_ADDRSTRLEN, "-");
+}
+
+void access_format(char out[static ACCESS_LINE_MAX], const struct access *a, int64_t now_s,
+		   int64_t now_ns)
+{
+	const int64_t took_ms = (now_ns - a->began_ns) / 1000000;
+	char client[INET6_ADDRSTRLEN], when[CLOCK_CLF_SIZE], bytes[DIGITS_SIZE] = "-";
+
+	client_text(client, a->client);
+	clock_clf(when, now_s);
+	if (a->bytes != ACCESS_NONE)
+		(void)snprintf(bytes, sizeof(bytes), "%" PRIu64, a->bytes);
+	(void)snprintf(out, ACCESS_LINE_MAX,
+		       "%s - - [%s] \"%s %s HTTP/1.%c\" %d %s %" PRId64 ".%03" PRId64, client, when,
+		       route_method_name(a->method), route_pattern(a->route), a->http11 ? '1' : '0',
+		       a->status, bytes, took_ms / 1000, took_ms % 1000);
+}
+
+void access_log(const struct access *a)
+{
+	char line[ACCESS_LINE_MAX];
+
+	access_format(line, a, clock_now_s(), clock_mono_ns());
+	logs_access(line);
+}
