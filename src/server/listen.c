@@ -77,6 +77,20 @@ enum err_code listen_check(const char *address, struct err *e)
 	return parse(&a, address, e);
 }
 
+static bool is_loopback(const union address *a)
+{
+	if (a->any.sa_family == AF_INET6)
+		return IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr);
+	return a->any.sa_family == AF_INET && ntohl(a->v4.sin_addr.s_addr) >> 24 == 127;
+}
+
+bool listen_check_loopback(const char *address)
+{
+	union address a;
+
+	return parse(&a, address, NULL) == ERR_OK && is_loopback(&a);
+}
+
 static enum err_code failed(const char *what, const char *where, struct err *e)
 {
 	return err_set(e, errno == EADDRINUSE ? ERR_BUSY : ERR_IO, "%s %.60s: %s", what, where,
@@ -242,11 +256,7 @@ bool listen_is_loopback(const struct listener *l)
 	union address a;
 	socklen_t size = sizeof(a);
 
-	if (getsockname(l->fd, &a.any, &size) != 0)
-		return false;
-	if (a.any.sa_family == AF_INET6)
-		return IN6_IS_ADDR_LOOPBACK(&a.v6.sin6_addr);
-	return a.any.sa_family == AF_INET && ntohl(a.v4.sin_addr.s_addr) >> 24 == 127;
+	return getsockname(l->fd, &a.any, &size) == 0 && is_loopback(&a);
 }
 
 void listen_close(struct listener *l)

@@ -19,6 +19,9 @@ struct listener {
  * ERR_INVALID says what it is not. Any thread. */
 enum err_code listen_check(const char *address, struct err *e);
 
+/* Is it such an address, and one that only this machine can reach? Any thread. */
+bool listen_check_loopback(const char *address);
+
 /* Binds such an "ADDRESS:PORT" and listens. IPv6 sockets are V6ONLY. SO_REUSEADDR;
  * TCP_DEFER_ACCEPT, so that a connection is accepted with its first bytes there. *out is the
  * caller's to close. ERR_INVALID, ERR_BUSY (address in use), ERR_IO. */

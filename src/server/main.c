@@ -180,8 +180,10 @@ static int act(struct command *c)
 		code = scrub_store(set);
 	else if (c->action == ROTATE_KEYS)
 		code = rotate_keys(set);
-	else
+	else if (settings_check_access(set, complain, NULL, &e) == ERR_OK)
 		(void)printf("the settings are fine\n");
+	else
+		code = failed(&e);
 	settings_free(set);
 	free(set);
 	return code;

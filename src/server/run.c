@@ -130,14 +130,16 @@ static enum err_code open_listeners(struct running *r, struct err *e)
 	return rc;
 }
 
-/* Without grants anyone who can connect can upload: so only this machine may. */
-static enum err_code check_listeners(const struct running *r, struct err *e)
+/* Without grants anyone who can connect can upload: so only this machine may. Asked again of
+ * settings that are to be taken up while it runs. */
+static enum err_code check_listeners(const struct running *r, const struct settings *set,
+				     struct err *e)
 {
-	for (size_t i = 0; i < r->listener_count; i++)
+	for (size_t i = 0; settings_open(set) && i < r->listener_count; i++)
 		if (!listen_is_loopback(&r->listeners[i]))
 			return err_set(e, ERR_INVALID,
-				       "%s is open to other machines, and uploads need no "
-				       "permission yet: listen on 127.0.0.1 or [::1]",
+				       "%s is open to other machines, and uploads need no grant: "
+				       "set grants.key, or listen on 127.0.0.1 or [::1]",
 				       r->listeners[i].url);
 	return ERR_OK;
 }
@@ -182,7 +184,7 @@ static enum err_code open_all(struct running *r, struct err *e)
 	if (rc == ERR_OK)
 		rc = open_listeners(r, e);
 	if (rc == ERR_OK)
-		rc = check_listeners(r, e);
+		rc = check_listeners(r, set, e);
 	if (rc == ERR_OK)
 		rc = open_tls(r, e);
 	if (rc == ERR_OK)
@@ -298,8 +300,9 @@ static void reload_settings(struct running *r)
 
 	if (fresh == NULL)
 		return;
-	if (r->load(fresh, r->load_ctx, &e) != ERR_OK) {
+	if (r->load(fresh, r->load_ctx, &e) != ERR_OK || check_listeners(r, fresh, &e) != ERR_OK) {
 		log_error("event=reload_failed what=settings error=\"%s\"", e.why);
+		settings_free(fresh);
 		free(fresh);
 		return;
 	}

@@ -6,107 +6,9 @@
 #include <string.h>
 
 #include "base/conf.h"
-#include "base/num.h"
 #include "server/listen.h"
 #include "server/settings_table.h"
-
-/* ---- values ------------------------------------------------------------------------------ */
-
-static void *field(const struct settings *s, const struct setting *t)
-{
-	return (char *)(uintptr_t)s + t->offset;
-}
-
-static enum err_code put_string(char **at, const char *value, struct err *e)
-{
-	char *copy = strdup(value);
-
-	if (copy == NULL)
-		return err_set(e, ERR_NOMEM, "settings");
-	free(*at);
-	*at = copy;
-	return ERR_OK;
-}
-
-static enum err_code put_number(uint64_t *at, const struct setting *t, const char *value,
-				struct err *e)
-{
-	static const char *const kinds[] = {
-		[SETTING_SIZE] = "a size such as 64mb",
-		[SETTING_SECONDS] = "a time such as 30d",
-		[SETTING_COUNT] = "a number",
-	};
-	size_t n = strlen(value);
-	char low[SETTINGS_AMOUNT_SIZE], high[SETTINGS_AMOUNT_SIZE];
-	uint64_t v = 0;
-	bool ok = t->type == SETTING_SIZE      ? num_size(value, n, UINT64_MAX, &v)
-		  : t->type == SETTING_SECONDS ? num_duration(value, n, UINT64_MAX, &v)
-					       : num_u64(value, n, UINT64_MAX, &v);
-
-	if (!ok)
-		return err_set(e, ERR_INVALID, "\"%.40s\" is not %s", value, kinds[t->type]);
-	if (v < t->min || v > t->max)
-		return err_set(e, ERR_INVALID, "\"%.40s\" is out of range: %s to %s", value,
-			       settings_table_amount(low, t->type, t->min),
-			       settings_table_amount(high, t->type, t->max));
-	*at = v;
-	return ERR_OK;
-}
-
-static enum err_code put_bool(bool *at, const char *value, struct err *e)
-{
-	static const struct {
-		const char *text;
-		bool is;
-	} words[] = { { "true", true },   { "yes", true }, { "on", true },
-		      { "false", false }, { "no", false }, { "off", false } };
-
-	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
-		if (strcmp(value, words[i].text) == 0) {
-			*at = words[i].is;
-			return ERR_OK;
-		}
-	return err_set(e, ERR_INVALID, "\"%.40s\" is neither true nor false", value);
-}
-
-static enum err_code put_listen(struct settings *s, const char *address, bool tls, struct err *e)
-{
-	struct settings_listen *l = &s->listen[s->listen_count];
-	enum err_code rc = listen_check(address, e);
-
-	if (rc != ERR_OK)
-		return rc;
-	if (s->listen_count == SETTINGS_LISTEN_MAX)
-		return err_set(e, ERR_INVALID, "more than %d listeners", SETTINGS_LISTEN_MAX);
-	rc = put_string(&l->address, address, e);
-	if (rc == ERR_OK) {
-		l->tls = tls;
-		s->listen_count++;
-	}
-	return rc;
-}
-
-/* Reads a value into its field. ERR_INVALID: why says what is wrong with it, without its name. */
-static enum err_code put(struct settings *s, const struct setting *t, const char *value,
-			 struct err *e)
-{
-	switch (t->type) {
-	case SETTING_SIZE:
-	case SETTING_SECONDS:
-	case SETTING_COUNT:
-		return put_number(field(s, t), t, value, e);
-	case SETTING_BOOL:
-		return put_bool(field(s, t), value, e);
-	case SETTING_LISTEN:
-	case SETTING_LISTEN_TLS:
-		return put_listen(s, value, t->type == SETTING_LISTEN_TLS, e);
-	case SETTING_STRING:
-		break;
-	}
-	if (t->fits != NULL && !t->fits(value))
-		return err_set(e, ERR_INVALID, "\"%.40s\" does not do: %s", value, t->range);
-	return put_string(field(s, t), value, e);
-}
+#include "server/settings_value.h"
 
 static enum err_code put_defaults(struct settings *s, struct err *e)
 {
@@ -114,9 +16,7 @@ static enum err_code put_defaults(struct settings *s, struct err *e)
 
 	memset(s, 0, sizeof(*s));
 	for (size_t i = 0; i < SETTINGS_COUNT && rc == ERR_OK; i++)
-		if (!settings_table_is_listen(&settings_table[i]))
-			rc = put(s, &settings_table[i],
-				 settings_table[i].unset != NULL ? settings_table[i].unset : "", e);
+		rc = settings_value_default(s, &settings_table[i], e);
 	assert(rc == ERR_OK || rc == ERR_NOMEM);
 	return rc;
 }
@@ -168,8 +68,17 @@ static enum conf_kind kind(void *ctx, const char *name)
 
 	(void)ctx;
 	if (t != NULL)
-		return settings_table_is_listen(t) ? CONF_LIST : CONF_VALUE;
+		return settings_table_is_list(t) ? CONF_LIST : CONF_VALUE;
 	return settings_table_has_block(name) ? CONF_BLOCK : CONF_UNKNOWN;
+}
+
+/* Of the listener that was added last. */
+static void note_place(struct load *l, const char *where)
+{
+	struct settings_listen *last = &l->s.listen[l->s.listen_count - 1];
+
+	last->where = strdup(where);
+	l->nomem |= last->where == NULL;
 }
 
 static void take(void *ctx, const char *name, const char *value, const char *where)
@@ -181,12 +90,14 @@ static void take(void *ctx, const char *name, const char *value, const char *whe
 
 	assert(t != NULL);
 	before = l->where[t - settings_table];
-	if (before[0] != '\0' && !settings_table_is_listen(t))
+	if (before[0] != '\0' && !settings_table_is_list(t))
 		complain_of(l, "%s: %s: set already, at %s", where, name, before);
-	else if (put(&l->s, t, value, &e) == ERR_INVALID)
+	else if (settings_value_read(&l->s, t, value, &e) == ERR_INVALID)
 		complain_of(l, "%s: %s: %s", where, name, e.why);
 	else if (e.code == ERR_NOMEM)
 		l->nomem = true;
+	else if (t->type == SETTING_LISTEN || t->type == SETTING_LISTEN_TLS)
+		note_place(l, where);
 	if (before[0] == '\0')
 		(void)snprintf(before, sizeof(l->where[0]), "%s", where);
 }
@@ -241,8 +152,16 @@ static void check_tls(struct load *l)
 			    where_set(l, "listen_tls"));
 }
 
+static void check_auth(struct load *l)
+{
+	if (strcmp(l->s.auth, "grants") == 0 && l->s.grant_key_count == 0)
+		complain_of(l, "%s: auth: grants, and there is no grants.key to check them with",
+			    where_set(l, "auth"));
+}
+
 static void check_together(struct load *l)
 {
+	check_auth(l);
 	check_tls(l);
 	check_ttl(l, "upload.ttl_photo", l->s.upload_ttl_photo);
 	check_ttl(l, "upload.ttl_video", l->s.upload_ttl_video);
@@ -262,7 +181,7 @@ static enum err_code load(struct settings *out, struct load *l, const char *path
 	else if (rc == ERR_OK && n > 0)
 		rc = conf_read_text("settings", text, n, &user, l->e);
 	if (rc == ERR_OK && l->s.listen_count == 0 && !l->nomem)
-		rc = put_listen(&l->s, settings_table_find("listen")->unset, false, l->e);
+		rc = settings_value_read(&l->s, &settings_table[0], settings_table[0].unset, l->e);
 	if (rc == ERR_OK)
 		check_together(l);
 	if (rc == ERR_OK && l->nomem)
@@ -297,86 +216,72 @@ enum err_code settings_parse(struct settings *out, const char *text, size_t n,
 
 /* ---- flags, and the end ------------------------------------------------------------------- */
 
-static void drop_listeners(struct settings *s)
-{
-	while (s->listen_count > 0) {
-		struct settings_listen *l = &s->listen[--s->listen_count];
-
-		free(l->address);
-		l->address = NULL;
-	}
-}
-
 enum err_code settings_add_listen(struct settings *s, const char *address, bool *replaced,
 				  struct err *e)
 {
 	enum err_code rc = listen_check(address, e);
 
 	if (rc == ERR_OK && !*replaced) {
-		drop_listeners(s);
+		settings_value_drop(s, settings_table_find("listen"));
+		settings_value_drop(s, settings_table_find("listen_tls"));
 		*replaced = true;
 	}
-	return rc == ERR_OK ? put_listen(s, address, false, e) : rc;
+	return rc == ERR_OK ? settings_value_read(s, settings_table_find("listen"), address, e)
+			    : rc;
 }
 
 enum err_code settings_set_data_dir(struct settings *s, const char *dir, struct err *e)
 {
 	if (dir[0] == '\0')
 		return err_set(e, ERR_INVALID, "the data directory has no name");
-	return put_string(&s->data_dir, dir, e);
+	return settings_value_read(s, settings_table_find("data_dir"), dir, e);
 }
 
 void settings_free(struct settings *s)
 {
 	if (s == NULL)
 		return;
-	drop_listeners(s);
 	for (size_t i = 0; i < SETTINGS_COUNT; i++)
-		if (settings_table[i].type == SETTING_STRING)
-			free(*(char **)field(s, &settings_table[i]));
+		settings_value_drop(s, &settings_table[i]);
 	memset(s, 0, sizeof(*s));
 }
 
-/* ---- comparing ---------------------------------------------------------------------------- */
+/* ---- who may ------------------------------------------------------------------------------- */
 
-/* The i-th listener of a kind, NULL behind the last. */
-static const char *listener_at(const struct settings *s, bool tls, size_t i)
+const uint8_t *settings_grant_key(const struct settings *s, const char *kid)
 {
-	for (size_t k = 0; k < s->listen_count; k++)
-		if (s->listen[k].tls == tls && i-- == 0)
-			return s->listen[k].address;
+	for (size_t i = 0; i < s->grant_key_count; i++)
+		if (strcmp(s->grant_keys[i].kid, kid) == 0)
+			return s->grant_keys[i].key;
 	return NULL;
 }
 
-static bool same_listeners(const struct settings *a, const struct settings *b, bool tls)
+bool settings_open(const struct settings *s)
 {
-	for (size_t i = 0;; i++) {
-		const char *x = listener_at(a, tls, i), *y = listener_at(b, tls, i);
-
-		if (x == NULL || y == NULL)
-			return x == y;
-		if (strcmp(x, y) != 0)
-			return false;
-	}
+	if (strcmp(s->auth, "auto") == 0)
+		return s->grant_key_count == 0;
+	return strcmp(s->auth, "open") == 0;
 }
 
-static bool same_value(const struct settings *a, const struct settings *b, const struct setting *t)
+enum err_code settings_check_access(const struct settings *s,
+				    void (*complain)(void *ctx, const char *text), void *ctx,
+				    struct err *e)
 {
-	switch (t->type) {
-	case SETTING_LISTEN:
-	case SETTING_LISTEN_TLS:
-		return same_listeners(a, b, t->type == SETTING_LISTEN_TLS);
-	case SETTING_STRING:
-		return strcmp(*(char **)field(a, t), *(char **)field(b, t)) == 0;
-	case SETTING_BOOL:
-		return *(bool *)field(a, t) == *(bool *)field(b, t);
-	case SETTING_SIZE:
-	case SETTING_SECONDS:
-	case SETTING_COUNT:
-		break;
+	struct load l = { .complain = complain, .ctx = ctx, .e = e };
+
+	for (size_t i = 0; settings_open(s) && i < s->listen_count; i++) {
+		const struct settings_listen *at = &s->listen[i];
+
+		if (!listen_check_loopback(at->address))
+			complain_of(&l,
+				    "%s: %s is open to other machines, and uploads need no grant: "
+				    "set grants.key, or listen on 127.0.0.1 or [::1]",
+				    at->where != NULL ? at->where : "--listen", at->address);
 	}
-	return *(uint64_t *)field(a, t) == *(uint64_t *)field(b, t);
+	return l.problems > 0 ? ERR_INVALID : ERR_OK;
 }
+
+/* ---- comparing ---------------------------------------------------------------------------- */
 
 size_t settings_fixed_changes(const struct settings *running, const struct settings *wanted,
 			      FILE *out)
@@ -384,7 +289,8 @@ size_t settings_fixed_changes(const struct settings *running, const struct setti
 	size_t count = 0;
 
 	for (size_t i = 0; i < SETTINGS_COUNT; i++) {
-		if (settings_table[i].live || same_value(running, wanted, &settings_table[i]))
+		if (settings_table[i].live ||
+		    settings_value_same(running, wanted, &settings_table[i]))
 			continue;
 		(void)fprintf(out, "%s%s", count > 0 ? " " : "", settings_table[i].name);
 		count++;
@@ -397,13 +303,7 @@ void settings_keep_fixed(struct settings *wanted, const struct settings *running
 	for (size_t i = 0; i < SETTINGS_COUNT; i++) {
 		const struct setting *t = &settings_table[i];
 
-		if (t->live)
-			continue;
-		if (t->type == SETTING_STRING)
-			(void)put_string(field(wanted, t), *(char **)field(running, t), NULL);
-		else if (t->type == SETTING_BOOL)
-			*(bool *)field(wanted, t) = *(bool *)field(running, t);
-		else if (t->type != SETTING_LISTEN && t->type != SETTING_LISTEN_TLS)
-			*(uint64_t *)field(wanted, t) = *(uint64_t *)field(running, t);
+		if (!t->live && !settings_table_is_list(t))
+			(void)settings_value_copy(wanted, running, t, NULL);
 	}
 }

@@ -16,10 +16,18 @@
 #include "base/err.h"
 
 #define SETTINGS_LISTEN_MAX 16
+#define SETTINGS_GRANT_KEYS_MAX 64
+#define SETTINGS_KID_MAX 128
 
 struct settings_listen {
 	char *address; /* "127.0.0.1:8080", "[::1]:8080"; port 0 lets the system choose */
+	char *where;   /* "FILE:3" that it stands at; NULL: a flag, or the default */
 	bool tls;
+};
+
+struct settings_grant_key {
+	char kid[SETTINGS_KID_MAX + 1];
+	uint8_t key[32]; /* Ed25519 */
 };
 
 /* Sizes are in bytes, times in seconds, strings are owned and never NULL ("" if unset). */
@@ -46,6 +54,8 @@ struct settings {
 	char *http_cors_origin;                /* "*", one origin, or "" for none */
 	bool http_metrics;                     /* /metrics on public listeners too */
 
+	struct settings_grant_key *grant_keys; /* owned; no two of one id */
+	size_t grant_key_count;
 	uint64_t grants_leeway; /* seconds that the clocks of who mints and who checks may differ */
 
 	char *tls_certificate; /* PEM files */
@@ -109,6 +119,18 @@ size_t settings_fixed_changes(const struct settings *running, const struct setti
 /* Puts the running values of what cannot change at run time into `wanted`, so that after a reload
  * everyone sees what is in force. Listeners are left as they are. */
 void settings_keep_fixed(struct settings *wanted, const struct settings *running);
+
+/* The key of that id, to check grants with; NULL: there is none. */
+const uint8_t *settings_grant_key(const struct settings *s, const char *kid);
+
+/* Whether uploads need no grant. */
+bool settings_open(const struct settings *s);
+
+/* ERR_INVALID if a listener that other machines reach is open to all; each is told, with its line,
+ * as settings_load() does. The server itself asks its sockets. */
+enum err_code settings_check_access(const struct settings *s,
+				    void (*complain)(void *ctx, const char *text), void *ctx,
+				    struct err *e);
 
 /* Print the table: as a commented config file, as mdoc for restante.conf(5), or as short lines for
  * --help. */

@@ -42,6 +42,9 @@ static const char *range(char out[static RANGE_SIZE], const struct setting *t)
 	case SETTING_LISTEN_TLS:
 		(void)snprintf(out, RANGE_SIZE, "ADDRESS:PORT");
 		break;
+	case SETTING_KEYS:
+		(void)snprintf(out, RANGE_SIZE, "a key, or KID KEY");
+		break;
 	case SETTING_STRING:
 		(void)snprintf(out, RANGE_SIZE, "%s", t->range);
 		break;
@@ -52,7 +55,7 @@ static const char *range(char out[static RANGE_SIZE], const struct setting *t)
 /* Is its value written in quotes? */
 static bool quoted(const struct setting *t)
 {
-	return settings_table_is_listen(t) || (t->type == SETTING_STRING && !t->bare);
+	return settings_table_is_list(t) || (t->type == SETTING_STRING && !t->bare);
 }
 
 /* Prints text as comment lines of at most about 90 columns. */
@@ -119,7 +122,8 @@ static void print_mdoc_setting(FILE *f, const struct setting *t)
 					    [SETTING_STRING] = "string",
 					    [SETTING_BOOL] = "bool",
 					    [SETTING_LISTEN] = "address:port",
-					    [SETTING_LISTEN_TLS] = "address:port" };
+					    [SETTING_LISTEN_TLS] = "address:port",
+					    [SETTING_KEYS] = "key" };
 	char words[RANGE_SIZE];
 
 	(void)fprintf(f, ".It Ic %s Ar %s\n", short_name(t), args[t->type]);

@@ -104,6 +104,12 @@ const struct setting settings_table[] = {
 	{ "http.metrics", SETTING_BOOL, AT(http_metrics), "false", .live = true,
 	  .help = "Whether /metrics is answered on the public listeners too." },
 
+	{ "grants.key", SETTING_KEYS, 0, NULL, .host = true, .live = true,
+	  .example = "2026 k4.public.HZ-zlGQMDFr5cIAHM6Q3GTjgjce5puPDlg1Dr8_eoXI",
+	  .help = "A public key that signs grants, as restante keygen prints it, and before it the "
+		  "id that grants call it by (kid). Without one it is the key's own id (k4.pid). "
+		  "May be repeated." },
+
 	{ "grants.leeway", SETTING_SECONDS, AT(grants_leeway), "30s", 0, HOUR, .host = true,
 	  .live = true,
 	  .help = "How far the clocks of who mints grants and of this server may differ." },
@@ -201,9 +207,10 @@ const struct setting settings_table[] = {
 _Static_assert(sizeof(settings_table) / sizeof(*settings_table) == SETTINGS_COUNT,
 	       "SETTINGS_COUNT is what is in the table");
 
-bool settings_table_is_listen(const struct setting *t)
+bool settings_table_is_list(const struct setting *t)
 {
-	return t->type == SETTING_LISTEN || t->type == SETTING_LISTEN_TLS;
+	return t->type == SETTING_LISTEN || t->type == SETTING_LISTEN_TLS ||
+	       t->type == SETTING_KEYS;
 }
 
 const struct setting *settings_table_find(const char *name)

@@ -14,13 +14,14 @@ enum setting_type {
 	SETTING_STRING,
 	SETTING_BOOL,
 	SETTING_LISTEN,
-	SETTING_LISTEN_TLS
+	SETTING_LISTEN_TLS,
+	SETTING_KEYS
 };
 
 struct setting {
 	const char *name; /* "upload.max": block and name in it */
 	enum setting_type type;
-	size_t offset;     /* of its field in struct settings; not for listeners */
+	size_t offset;     /* of its field in struct settings; not for lists */
 	const char *unset; /* the default, as an operator would write it; NULL: none */
 	uint64_t min, max; /* of numbers */
 	bool host;         /* may differ between virtual hosts */
@@ -32,7 +33,7 @@ struct setting {
 	const char *help;                /* sentences */
 };
 
-#define SETTINGS_COUNT 49
+#define SETTINGS_COUNT 50
 
 /* In the order in which they are printed; the settings of a block follow each other. */
 extern const struct setting settings_table[SETTINGS_COUNT];
@@ -46,7 +47,8 @@ bool settings_table_has_block(const char *name);
 /* The length of the block in the setting's name, 0 if it is outside of any. */
 int settings_table_block_length(const struct setting *t);
 
-bool settings_table_is_listen(const struct setting *t);
+/* May it have several values, one a statement or in brackets? */
+bool settings_table_is_list(const struct setting *t);
 
 #define SETTINGS_AMOUNT_SIZE 32
 

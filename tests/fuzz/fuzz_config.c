@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "server/listen.h"
 #include "server/settings.h"
 
@@ -57,6 +59,7 @@ static void check_numbers(const struct settings *s)
 	within(s->store_segment_size, MB, GB);
 	within(s->store_write_buffer, MB, 4 * GB);
 	within(s->expiry_interval, 0, DAY);
+	within(s->grants_leeway, 0, 3600);
 }
 
 static void check_listeners(const struct settings *s)
@@ -78,12 +81,28 @@ static void check_strings(const struct settings *s)
 		assert((unsigned char)*p > 32 && *p != 127);
 }
 
+static void check_keys(const struct settings *s)
+{
+	within(s->grant_key_count, 0, SETTINGS_GRANT_KEYS_MAX);
+	for (size_t i = 0; i < s->grant_key_count; i++) {
+		const struct settings_grant_key *k = &s->grant_keys[i];
+
+		within(strlen(k->kid), 1, SETTINGS_KID_MAX);
+		assert(settings_grant_key(s, k->kid) == k->key);
+	}
+	assert(s->grant_key_count > 0 || strcmp(s->auth, "grants") != 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct settings s, again;
 	struct err e;
 	size_t complaints = 0;
-	enum err_code rc = settings_parse(&s, (const char *)data, size, count, &complaints, &e);
+	enum err_code rc;
+
+	if (sodium_init() < 0)
+		return 0;
+	rc = settings_parse(&s, (const char *)data, size, count, &complaints, &e);
 
 	if (rc != ERR_OK) {
 		assert(rc == ERR_INVALID && complaints > 0 && e.why[0] != '\0');
@@ -93,6 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_numbers(&s);
 	check_listeners(&s);
 	check_strings(&s);
+	check_keys(&s);
 	assert(settings_parse(&again, (const char *)data, size, NULL, NULL, NULL) == ERR_OK);
 	assert(settings_fixed_changes(&s, &again, stderr) == 0);
 	settings_free(&again);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sodium.h>
 
 #include "server/settings.h"
 
@@ -316,7 +317,8 @@ static void broken_text_is_reported_with_its_line(void **state)
 {
 	struct fixture *f = *state;
 
-	check_bad(f, "\ndata_dir = \"/x\nlog { level = info }", ":2: string is not closed on its line");
+	check_bad(f, "\ndata_dir = \"/x\nlog { level = info }",
+		  ":2: string is not closed on its line");
 	check_bad(f, "data_dir = \"/x\\n\"", ":1: only \\\" and \\\\ may follow a backslash");
 	check_bad(f, "data_dir = /x\001y", ":1: control character");
 	check_bad(f, "data_dir = \"/x\001y\"", ":1: control character");
@@ -419,6 +421,145 @@ static void deep_nesting_ends(void **state)
 	text[4000] = '\0';
 	assert_int_equal(parse(f, text), ERR_INVALID);
 	assert_non_null(strstr(f->said.text, "blocks within blocks"));
+}
+
+/* ---- keys of grants, and who needs one ---------------------------------------------------- */
+
+/* Of seeds that are all 1 and all 2. */
+#define KEY_1 "k4.public.iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w"
+#define KEY_2 "k4.public.gTl3Dqh9F19Wo1Rmw0x-zMuNipG07jeiXfYPW4_Js5Q"
+
+static void keys_of_grants_have_ids(void **state)
+{
+	struct fixture *f = *state;
+
+	check_good(f, "grants { key = [ \"2025 " KEY_1 "\", \"a:b/c \t" KEY_2 "\" ] }");
+	assert_int_equal(f->s.grant_key_count, 2);
+	assert_string_equal(f->s.grant_keys[1].kid, "a:b/c");
+	assert_int_equal(settings_grant_key(&f->s, "2025")[0], 0x8a);
+	assert_int_equal(settings_grant_key(&f->s, "a:b/c")[0], 0x81);
+	assert_null(settings_grant_key(&f->s, "2026"));
+	assert_null(settings_grant_key(&f->s, ""));
+}
+
+static void keys_may_be_written_one_by_one(void **state)
+{
+	struct fixture *f = *state;
+
+	check_good(f, "grants { key = a " KEY_1 "\n key = \"b " KEY_1 "\"\n leeway = 0 }");
+	assert_int_equal(f->s.grant_key_count, 2);
+	assert_non_null(settings_grant_key(&f->s, "a"));
+	assert_non_null(settings_grant_key(&f->s, "b"));
+}
+
+static void a_key_without_an_id_has_its_own(void **state)
+{
+	struct fixture *f = *state;
+
+	check_good(f, "grants { key = " KEY_1 " }");
+	assert_int_equal(strncmp(f->s.grant_keys[0].kid, "k4.pid.", 7), 0);
+	assert_int_equal(strlen(f->s.grant_keys[0].kid), 7 + 44);
+}
+
+static void bad_keys_are_reported(void **state)
+{
+	static const char *const bad[] = {
+		"a",
+		"a b",
+		"k4.public.",
+		"k4.public.AAAA",
+		"a " KEY_1 "A",
+		"a " KEY_1 " ",
+		" " KEY_1,
+		KEY_1 " a",
+		"a b " KEY_1,
+		/* a point of small order */
+		"a k4.public.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+		"a k3.public.iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w",
+	};
+	struct fixture *f = *state;
+	char text[512], long_id[SETTINGS_KID_MAX + 2] = "";
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		(void)snprintf(text, sizeof(text), "grants {\nkey = [ \"%s\" ] }", bad[i]);
+		check_bad(f, text, ":2: grants.key: ");
+	}
+	memset(long_id, 'x', SETTINGS_KID_MAX + 1);
+	(void)snprintf(text, sizeof(text), "grants { key = %s " KEY_1 " }", long_id);
+	check_bad(f, text, ":1: grants.key: the key id is not one of 1 to 128 bytes");
+	(void)snprintf(text, sizeof(text), "grants { key = %s " KEY_1 " }", long_id + 1);
+	check_good(f, text);
+}
+
+static void a_secret_key_is_refused_and_not_repeated(void **state)
+{
+	struct fixture *f = *state;
+
+	check_bad(f, "grants { key = a k4.secret.AQEBAQEB }", "this is the secret key");
+	assert_null(strstr(f->said.text, "AQEB"));
+	check_bad(f, "grants { key = k4.secret.AQEBAQEB }", "this is the secret key");
+	check_bad(f, "grants { key = k4.secretAQEBAQEB }", "not a key");
+	assert_null(strstr(f->said.text, "AQEB"));
+}
+
+static void two_keys_of_one_id_are_reported(void **state)
+{
+	struct fixture *f = *state;
+
+	check_bad(f, "grants { key = [ \"a " KEY_1 "\",\n \"a " KEY_2 "\" ] }",
+		  ":2: grants.key: there is a key of the id \"a\" already");
+	check_bad(f, "grants {\nkey = " KEY_1 "\nkey = " KEY_1 "\n}", ":3: grants.key: ");
+}
+
+static void uploads_need_grants_where_there_are_keys(void **state)
+{
+	struct fixture *f = *state;
+
+	check_good(f, "");
+	assert_true(settings_open(&f->s));
+	check_good(f, "grants { key = a " KEY_1 " }");
+	assert_false(settings_open(&f->s));
+	check_good(f, "auth = grants; grants { key = a " KEY_1 " }");
+	assert_false(settings_open(&f->s));
+	check_good(f, "auth = open; grants { key = a " KEY_1 " }");
+	assert_true(settings_open(&f->s));
+	check_bad(f, "\nauth = grants", ":2: auth: grants, and there is no grants.key");
+}
+
+/* What is said of who may reach it; "" if all is well. */
+static const char *access_of(struct fixture *f, const char *text)
+{
+	check_good(f, text);
+	(void)settings_check_access(&f->s, hear, &f->said, &f->err);
+	return f->said.text;
+}
+
+static void only_loopback_may_be_open(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_string_equal(access_of(f, ""), "");
+	assert_string_equal(access_of(f, "listen = [ \"127.1.2.3:1\", \"[::1]:1\", localhost:1 ]"),
+			    "");
+	assert_non_null(
+		strstr(access_of(f, "\nlisten = 0.0.0.0:80"), "settings:2: 0.0.0.0:80 is "));
+	assert_non_null(strstr(access_of(f, "listen = \"[::]:80\""), "settings:1: [::]:80 is "));
+	assert_non_null(strstr(access_of(f, "listen = \"[::ffff:127.0.0.1]:80\""), "is open"));
+	assert_string_equal(access_of(f, "listen = 0.0.0.0:80; grants { key = a " KEY_1 " }"), "");
+	assert_non_null(strstr(access_of(f, "listen = 0.0.0.0:80; auth = open\n"
+					    "grants { key = a " KEY_1 " }"),
+			       "is open"));
+}
+
+static void a_flag_that_opens_it_is_named(void **state)
+{
+	struct fixture *f = *state;
+	bool replaced = false;
+
+	check_good(f, "listen = 127.0.0.1:80");
+	assert_int_equal(settings_add_listen(&f->s, "0.0.0.0:81", &replaced, &f->err), ERR_OK);
+	assert_int_equal(settings_check_access(&f->s, hear, &f->said, &f->err), ERR_INVALID);
+	assert_non_null(strstr(f->said.text, "--listen: 0.0.0.0:81 is open"));
 }
 
 /* ---- files and flags ---------------------------------------------------------------------- */
@@ -657,6 +798,15 @@ int main(void)
 		TEST(no_kind_is_kept_longer_than_the_longest),
 		TEST(all_problems_are_reported),
 		TEST(deep_nesting_ends),
+		TEST(keys_of_grants_have_ids),
+		TEST(keys_may_be_written_one_by_one),
+		TEST(a_key_without_an_id_has_its_own),
+		TEST(bad_keys_are_reported),
+		TEST(a_secret_key_is_refused_and_not_repeated),
+		TEST(two_keys_of_one_id_are_reported),
+		TEST(uploads_need_grants_where_there_are_keys),
+		TEST(only_loopback_may_be_open),
+		TEST(a_flag_that_opens_it_is_named),
 		TEST(files_can_include_files),
 		TEST(problems_of_an_included_file_are_reported_with_its_name),
 		TEST(an_include_that_is_missing_or_endless_is_reported),
@@ -671,5 +821,7 @@ int main(void)
 		TEST(help_has_a_line_for_every_setting),
 	};
 
+	if (sodium_init() < 0)
+		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
