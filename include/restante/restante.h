@@ -7,6 +7,7 @@
  *   upload.h    seal and send, resumable
  *   fetch.h     get and open, resumable, by ranges, live
  *   token.h     look at tokens and narrow them
+ *   grant.h     for a chat's server: permissions to upload
  *
  * The library has no settings of its own outside its handles. doc/embedding.md shows it at work. */
 #ifndef RESTANTE_RESTANTE_H
@@ -16,6 +17,7 @@
 #include "restante/envelope.h"
 #include "restante/error.h"
 #include "restante/fetch.h"
+#include "restante/grant.h"
 #include "restante/seal.h"
 #include "restante/token.h"
 #include "restante/upload.h"

@@ -17,7 +17,8 @@ struct command {
 };
 
 extern const struct command command_put, command_get, command_envelope_show, command_token_show,
-	command_token_narrow, command_ack, command_rm, command_extend;
+	command_token_narrow, command_ack, command_rm, command_extend, command_keygen,
+	command_grant;
 
 /* For run(): true if there are so many arguments, else TROUBLE_USAGE. */
 bool command_takes(const struct options *o, int least, int most, struct trouble *t);

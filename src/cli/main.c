@@ -70,7 +70,8 @@ static int exit_code(const struct trouble *t)
 static const struct command *const commands[] = {
 	&command_put,        &command_get,          &command_envelope_show,
 	&command_token_show, &command_token_narrow, &command_ack,
-	&command_rm,         &command_extend,
+	&command_rm,         &command_extend,       &command_keygen,
+	&command_grant,
 };
 #define COMMANDS (sizeof(commands) / sizeof(*commands))
 
