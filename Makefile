@@ -14,7 +14,8 @@ BUILD   ?= build/$(PROFILE)
 
 # ---- packages -------------------------------------------------------------------------------
 DEPS_SERVER := gcc libc6-dev pkg-config libmicrohttpd-dev librocksdb-dev libsodium-dev nettle-dev \
-              libjansson-dev libgnutls28-dev libsystemd-dev uthash-dev libxxhash-dev libisal-dev
+              libjansson-dev libgnutls28-dev libsystemd-dev uthash-dev libxxhash-dev libisal-dev \
+              libseccomp-dev
 DEPS_CLIENT := gcc libc6-dev pkg-config libcurl4-openssl-dev libsodium-dev nettle-dev libjansson-dev \
               libvips-dev libopusfile-dev libogg-dev libmagic-dev libisal-dev
 DEPS_VIDEO := libavformat-dev libavcodec-dev libavutil-dev libswscale-dev
@@ -38,7 +39,7 @@ CPPFLAGS := -D_GNU_SOURCE -Iinclude -Isrc -I.
 CFLAGS   := -std=c11 -g $(OPT) $(HARDEN) $(WARN) -pthread
 LDFLAGS  := -pie -Wl,-z,relro,-z,now -pthread $(if $(SAN),-fsanitize=$(SAN))
 LIBS_CLIENT := -lcurl -lsodium -lnettle -ljansson
-LIBS     := -lmicrohttpd -lrocksdb -lsodium -lnettle -ljansson -lgnutls -lsystemd -lxxhash -lisal
+LIBS     := -lmicrohttpd -lrocksdb -lsodium -lnettle -ljansson -lgnutls -lsystemd -lxxhash -lisal -lseccomp
 
 # ---- sources, by room ------------------------------------------------------------------------
 BASE    := src/base/err.c src/base/text.c src/base/num.c src/base/clock.c src/base/log.c \
@@ -63,6 +64,7 @@ SERVER  := src/server/settings.c src/server/settings_table.c src/server/settings
            src/server/finals.c src/server/interim.c src/server/dialect/put.c src/server/dialect/tus.c \
            src/server/dialect/rufh.c src/server/dialect/choose.c src/server/dialect/fields.c \
            src/server/dialect/checks.c src/server/dialect/creation.c src/server/dialect/work.c src/server/sweep.c src/server/keeper.c src/server/route.c \
+           src/server/landlock.c src/server/syscalls.c src/server/sandbox.c \
            src/server/guard.c src/server/linger.c src/server/listen.c src/server/acceptor.c \
            src/server/tls.c src/server/address.c src/server/census.c src/server/quota.c src/server/minute.c src/server/details.c \
            src/server/claims.c src/server/http.c src/server/run.c
@@ -97,12 +99,13 @@ TESTLIB := tests/lib/client.c tests/lib/server.c tests/lib/tus.c tests/lib/rufh.
 UNIT    := test_text test_num test_clock test_log test_digest test_token test_paseto test_grant test_range \
            test_digest_header test_etag test_query test_sf test_metadata test_concat test_checksum \
            test_sums test_settings test_keys test_cache \
-           test_listen test_tls test_workers test_guard test_route test_params \
+           test_listen test_tls test_workers test_guard test_route test_params test_sandbox \
            test_address test_access test_metrics test_census test_quota test_details test_claims
 ENGINE  := test_engine test_scrub test_rocksdb
 PROTO   := test_put test_fetch test_head test_library test_limits test_faults test_stop test_tls \
            test_nginx test_tus test_tus_extensions test_checksum test_concat \
-           test_rufh test_handover test_keep test_manage
+           test_rufh test_handover test_keep test_manage \
+           test_sandbox
 FUZZ    := fuzz_token fuzz_grant fuzz_range fuzz_digest_header fuzz_params fuzz_config fuzz_sf fuzz_metadata \
            fuzz_concat fuzz_checksum fuzz_details fuzz_envelope fuzz_seal_header fuzz_seal_payload fuzz_ogg fuzz_photo
 

@@ -166,6 +166,7 @@ static void *acceptor_main(void *arg)
 	struct pollfd p[SETTINGS_LISTEN_MAX + 1];
 	const size_t n = a->listener_count;
 
+	(void)pthread_setname_np(pthread_self(), "acceptor");
 	for (size_t i = 0; i < n; i++)
 		p[i] = (struct pollfd){ .fd = a->listeners[i].fd, .events = POLLIN };
 	p[n] = (struct pollfd){ .fd = a->wake_fd, .events = POLLIN };
@@ -198,10 +199,8 @@ enum err_code acceptor_start(struct acceptor **out, const struct listener *liste
 	/* visible to the loops before the first connection is */
 	*out = a;
 	a->started = a->wake_fd >= 0 && pthread_create(&a->thread, NULL, acceptor_main, a) == 0;
-	if (a->started) {
-		(void)pthread_setname_np(a->thread, "acceptor");
+	if (a->started)
 		return ERR_OK;
-	}
 	*out = NULL;
 	acceptor_free(a);
 	return err_set(e, ERR_IO, "acceptor does not start");

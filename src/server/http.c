@@ -1063,6 +1063,7 @@ static void *loop_main(void *arg)
 	bool due[POOLS];
 	uint64_t x;
 
+	(void)pthread_setname_np(pthread_self(), "loop");
 	for (int i = 0; i < POOLS; i++)
 		p[i] = (struct pollfd){
 			.fd = l->sides[i].daemon == NULL
@@ -1137,8 +1138,6 @@ static bool start_loop(struct http *h, struct loop *l, const struct settings *se
 	    (admin_fd >= 0 && !start_daemon(l, OPERATOR, POOL_SMALL, set, dup(admin_fd))))
 		return false;
 	l->running = pthread_create(&l->thread, NULL, loop_main, l) == 0;
-	if (l->running)
-		(void)pthread_setname_np(l->thread, "loop");
 	return l->running;
 }
 

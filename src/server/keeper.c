@@ -37,6 +37,7 @@ static void *keeper_main(void *arg)
 	struct timespec until;
 	uint64_t interval;
 
+	(void)pthread_setname_np(pthread_self(), "keeper");
 	pthread_mutex_lock(&k->lock);
 	while (!k->stopping) {
 		(void)clock_gettime(CLOCK_MONOTONIC, &until);
@@ -76,7 +77,6 @@ enum err_code keeper_start(struct keeper **out, struct server *server, struct er
 		free(k);
 		return err_set(e, ERR_NOMEM, "keeper thread");
 	}
-	(void)pthread_setname_np(k->thread, "keeper");
 	*out = k;
 	return ERR_OK;
 }

@@ -175,7 +175,7 @@ static int act(struct command *c)
 		return failed(&e);
 	}
 	if (c->action == RUN)
-		return run(set, load, c, &e) == ERR_OK ? DONE : failed(&e);
+		return run(set, c->config, load, c, &e) == ERR_OK ? DONE : failed(&e);
 	if (c->action == SCRUB)
 		code = scrub_store(set);
 	else if (c->action == ROTATE_KEYS)

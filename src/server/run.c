@@ -21,6 +21,7 @@
 #include "server/keeper.h"
 #include "server/logs.h"
 #include "server/quota.h"
+#include "server/sandbox.h"
 #include "server/server.h"
 #include "server/sweep.h"
 #include "server/tls.h"
@@ -42,8 +43,10 @@ struct running {
 	int admin_fd;
 	char admin_path[4096];
 	struct keeper *keeper;
+	const char *config; /* the file that load reads */
 	run_load *load;
 	void *load_ctx;
+	struct sandbox sandbox;
 };
 
 static volatile int hurry;
@@ -190,6 +193,8 @@ static enum err_code open_all(struct running *r, struct err *e)
 	if (rc == ERR_OK)
 		rc = keys_open(&r->keys, set->data_dir, clock_now_s(), e);
 	if (rc == ERR_OK)
+		sandbox_files(&r->sandbox, set, r->config); /* the store starts threads */
+	if (rc == ERR_OK)
 		rc = open_store(r, e); /* its lock keeps a second server away from the rest */
 	if (rc == ERR_OK)
 		rc = open_admin(r, e);
@@ -220,6 +225,8 @@ static enum err_code open_all(struct running *r, struct err *e)
 	rc = finals_load(s->finals, e);
 	if (rc == ERR_OK)
 		rc = keeper_start(&r->keeper, s, e);
+	if (rc == ERR_OK)
+		sandbox_calls(&r->sandbox); /* before anyone is listened to */
 	if (rc == ERR_OK)
 		rc = http_start(&http, s, set, r->listeners, r->listener_count, r->admin_fd, e);
 	atomic_store(&s->http, http);
@@ -393,7 +400,8 @@ static void block_signals(sigset_t *signals)
 	(void)pthread_sigmask(SIG_BLOCK, signals, NULL);
 }
 
-enum err_code run(struct settings *settings, run_load *load, void *ctx, struct err *e)
+enum err_code run(struct settings *settings, const char *config, run_load *load, void *ctx,
+		  struct err *e)
 {
 	struct running *r = calloc(1, sizeof(*r));
 	sigset_t signals;
@@ -406,6 +414,7 @@ enum err_code run(struct settings *settings, run_load *load, void *ctx, struct e
 	}
 	r->settings = settings;
 	r->admin_fd = -1;
+	r->config = config;
 	r->load = load;
 	r->load_ctx = ctx;
 	set_up_memory();

@@ -8,8 +8,10 @@
 /* Where settings come from, so that a reload can ask again. */
 typedef enum err_code run_load(struct settings *out, void *ctx, struct err *e);
 
-/* Runs until SIGTERM or SIGINT. Takes over *settings. Main's thread; no other may exist yet. */
-enum err_code run(struct settings *settings, run_load *load, void *ctx, struct err *e);
+/* Runs until SIGTERM or SIGINT. Takes over *settings, which came from the file `config` (NULL: from
+ * none). Main's thread; no other may exist yet. */
+enum err_code run(struct settings *settings, const char *config, run_load *load, void *ctx,
+		  struct err *e);
 
 /* Makes the data directory with its parents, mode 0700. */
 enum err_code run_make_data_dir(const char *dir, struct err *e);

@@ -9,6 +9,7 @@ struct workers {
 	pthread_cond_t more;
 	struct job *first, **last;
 	bool ending;
+	const char *name; /* of the threads, which they take by themselves: no other may */
 	size_t count;
 	pthread_t threads[];
 };
@@ -18,6 +19,7 @@ static void *worker_main(void *arg)
 	struct workers *w = arg;
 	struct job *job;
 
+	(void)pthread_setname_np(pthread_self(), w->name);
 	pthread_mutex_lock(&w->lock);
 	for (;;) {
 		while (w->first == NULL && !w->ending)
@@ -45,12 +47,12 @@ enum err_code workers_new(struct workers **out, size_t count, const char *name, 
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->more, NULL);
 	w->last = &w->first;
+	w->name = name;
 	for (; w->count < count; w->count++) {
 		if (pthread_create(&w->threads[w->count], NULL, worker_main, w) != 0) {
 			workers_free(w);
 			return err_set(e, ERR_NOMEM, "worker threads");
 		}
-		(void)pthread_setname_np(w->threads[w->count], name);
 	}
 	*out = w;
 	return ERR_OK;

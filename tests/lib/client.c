@@ -372,8 +372,9 @@ int open_sockets(pid_t pid)
 		n += readlink(path, target, sizeof(target)) > 7 &&
 		     memcmp(target, "socket:", 7) == 0;
 	}
-	if (d != NULL)
-		(void)closedir(d);
+	if (d == NULL)
+		return 1;
+	(void)closedir(d);
 	return n;
 }
 

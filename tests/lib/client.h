@@ -73,7 +73,8 @@ bool client_chunk(struct client *c, const void *data, size_t n);
 
 void client_nap(int ms);
 
-/* Sockets a process has open: its other files come and go with what the engine does. */
+/* Sockets a process has open: its other files come and go with what the engine does. Always 1 if it
+ * may not be looked into: a server in its sandbox by root only. */
 int open_sockets(pid_t pid);
 
 /* What a finished upload has answered: fetch and manage token, path of the upload, size. */
