@@ -177,23 +177,30 @@ static enum err_code open_store(struct running *r, struct err *e)
 	return store_open(&r->server.store, r->settings->store_engine, &opt, e);
 }
 
+/* What cannot be had from inside the sandbox. All else is opened there, so that what a reload could
+ * not reach is found at the start; and so are all threads. */
+static enum err_code open_outside(struct running *r, struct err *e)
+{
+	enum err_code rc = run_make_data_dir(r->settings->data_dir, e);
+
+	if (rc == ERR_OK)
+		rc = open_listeners(r, e);
+	if (rc == ERR_OK)
+		rc = check_listeners(r, r->settings, e);
+	if (rc == ERR_OK)
+		sandbox_files(&r->sandbox, r->settings, r->config);
+	return rc;
+}
+
 static enum err_code open_all(struct running *r, struct err *e)
 {
 	struct server *s = &r->server;
 	const struct settings *set = r->settings;
 	struct http *http = NULL;
-	enum err_code rc = run_make_data_dir(set->data_dir, e);
+	enum err_code rc = open_tls(r, e);
 
 	if (rc == ERR_OK)
-		rc = open_listeners(r, e);
-	if (rc == ERR_OK)
-		rc = check_listeners(r, set, e);
-	if (rc == ERR_OK)
-		rc = open_tls(r, e);
-	if (rc == ERR_OK)
 		rc = keys_open(&r->keys, set->data_dir, clock_now_s(), e);
-	if (rc == ERR_OK)
-		sandbox_files(&r->sandbox, set, r->config); /* the store starts threads */
 	if (rc == ERR_OK)
 		rc = open_store(r, e); /* its lock keeps a second server away from the rest */
 	if (rc == ERR_OK)
@@ -419,7 +426,9 @@ enum err_code run(struct settings *settings, const char *config, run_load *load,
 	r->load_ctx = ctx;
 	set_up_memory();
 	block_signals(&signals);
-	rc = logs_start(settings, e);
+	rc = open_outside(r, e);
+	if (rc == ERR_OK)
+		rc = logs_start(settings, e); /* has the first thread */
 	if (rc == ERR_OK) {
 		raise_file_limit(settings);
 		rc = open_all(r, e);

@@ -83,10 +83,11 @@ void sandbox_calls(struct sandbox *s)
 	}
 	s->seccomp = syscalls_restrict(notify_socket()[0] != '\0', SANITIZED, &e) == ERR_OK &&
 		     !SANITIZED;
+	if (e.code != ERR_OK)
+		log_warn("event=sandbox_failed error=\"%s\"", e.why);
 	if (s->landlock > 0)
 		(void)snprintf(abi, sizeof(abi), "%d", s->landlock);
 	log_write(s->seccomp && s->landlock > 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
-		  "event=sandbox no_new_privs=%s undumpable=%s landlock=%s seccomp=%s%s%s%s",
-		  yes(s->no_new_privs), yes(s->undumpable), abi, yes(s->seccomp),
-		  e.code != ERR_OK ? " error=\"" : "", e.why, e.code != ERR_OK ? "\"" : "");
+		  "event=sandbox no_new_privs=%s undumpable=%s landlock=%s seccomp=%s",
+		  yes(s->no_new_privs), yes(s->undumpable), abi, yes(s->seccomp));
 }

@@ -142,6 +142,7 @@ static int set_up(scmp_filter_ctx f)
 
 	(void)seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	(void)seccomp_attr_set(f, SCMP_FLTATR_CTL_SSB, 1);
+	(void)seccomp_attr_set(f, SCMP_FLTATR_API_SYSRAWRC, 1); /* says why the kernel refuses */
 	return rc;
 }
 
