@@ -253,6 +253,11 @@ $(BUILD)/tests/crash/orphans: $(call objs,tests/crash/orphans.c storage/engines.
 	$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
 $(BUILD)/tests/crash/crash: | $(BUILD)/tests/crash/orphans
 
+# Judges grants of other people's making.
+VERIFY_GRANT := $(BUILD)/tests/clients/verify_grant
+$(VERIFY_GRANT): $(BUILD)/tests/clients/verify_grant.o $(BUILD)/libwire.a $(BUILD)/libbase.a
+	$(CC) $(LDFLAGS) $^ -lsodium -ljansson -o $@
+
 # Of the client: all that is ours is within reach, the server is a process.
 $(BUILD)/tests/library/%: $(BUILD)/tests/library/%.o $(BUILD)/libtest.a $(BUILD)/libclient.a $(BUILD)/libmedia.a $(BUILD)/libwire.a $(BUILD)/libbase.a $(call objs,$(VIDEO_SOURCE))
 	$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LIBS_CLIENT) $(LIBS_MEDIA) $(LIBS_VIDEO) -lisal -lgnutls -lcmocka -lm -o $@
@@ -270,14 +275,14 @@ TESTS_ALONE   := $(ALONE:%=$(BUILD)/tests/%)
 export BUILD SAN
 .PHONY: check-run check-build
 check-build: build/restanted build/restante $(BUILD)/restanted $(BUILD)/restanted-faulty $(TESTS_UNIT) $(TESTS_ENGINE) \
-             $(TESTS_PROTO) $(TESTS_LIBRARY) $(BUILD)/restante $(BUILD)/restante-novideo $(BUILD)/$(SHARED)
+             $(TESTS_PROTO) $(TESTS_LIBRARY) $(BUILD)/restante $(BUILD)/restante-novideo $(BUILD)/$(SHARED) $(VERIFY_GRANT)
 # A sanitizer build runs the suites that are about our own memory and threads.
 check-run: check-build $(if $(SAN),,$(BUILD)/tests/crash/crash $(FUZZ:%=$(BUILD)/tests/fuzz/%))
 	@tests/run $(if $(SAN),,tests/clients/clients) $(filter-out $(TESTS_ALONE),$(TESTS_UNIT) $(TESTS_ENGINE) $(TESTS_PROTO) $(TESTS_LIBRARY)) \
-	    $(if $(SAN),,$(TESTS_COMMAND) tests/house tests/examples tests/clients/browser tests/clients/differential tests/fuzz/slice) \
+	    $(if $(SAN),,$(TESTS_COMMAND) tests/house tests/examples tests/clients/browser tests/clients/differential tests/clients/grants tests/fuzz/slice) \
 	    -- $(TESTS_ALONE) $(if $(SAN),,tests/crash/slice)
 
-check-library: build/restanted $(BUILD)/restanted $(BUILD)/restante $(BUILD)/restante-novideo $(TESTS_LIBRARY) ; @tests/run $(TESTS_LIBRARY) $(TESTS_COMMAND)
+check-library: build/restanted $(BUILD)/restanted $(BUILD)/restante $(BUILD)/restante-novideo $(VERIFY_GRANT) $(TESTS_LIBRARY) ; @tests/run $(TESTS_LIBRARY) $(TESTS_COMMAND)
 check-unit:   $(TESTS_UNIT)   ; @tests/run $^
 check-engine: $(TESTS_ENGINE) ; @tests/run $^
 check-proto:  build/restanted $(BUILD)/restanted $(BUILD)/restanted-faulty $(TESTS_PROTO) ; @tests/run $(TESTS_PROTO)
