@@ -66,7 +66,7 @@ SERVER  := src/server/settings.c src/server/settings_table.c src/server/settings
            src/server/dialect/checks.c src/server/dialect/creation.c src/server/dialect/work.c src/server/sweep.c src/server/keeper.c src/server/route.c \
            src/server/landlock.c src/server/syscalls.c src/server/sandbox.c \
            src/server/guard.c src/server/linger.c src/server/listen.c src/server/acceptor.c \
-           src/server/tls.c src/server/address.c src/server/census.c src/server/quota.c src/server/minute.c src/server/details.c \
+           src/server/tls.c src/server/address.c src/server/census.c src/server/quota.c src/server/minute.c src/server/running.c src/server/details.c \
            src/server/claims.c src/server/http.c src/server/run.c
 
 # librestante, and what the command adds to it
@@ -104,7 +104,7 @@ UNIT    := test_text test_num test_clock test_log test_digest test_token test_pa
 ENGINE  := test_engine test_scrub test_rocksdb
 PROTO   := test_put test_fetch test_head test_library test_limits test_faults test_stop test_tls \
            test_nginx test_tus test_tus_extensions test_checksum test_concat \
-           test_rufh test_handover test_keep test_manage \
+           test_rufh test_handover test_keep test_manage test_cut \
            test_sandbox
 FUZZ    := fuzz_token fuzz_grant fuzz_range fuzz_digest_header fuzz_params fuzz_config fuzz_sf fuzz_metadata \
            fuzz_concat fuzz_checksum fuzz_details fuzz_envelope fuzz_seal_header fuzz_seal_payload fuzz_ogg fuzz_photo

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/problem.h"
+#include "server/quota.h"
 #include "server/retire.h"
 #include "server/server.h"
 #include "wire/token.h"
@@ -33,10 +34,13 @@ static enum err_code note(struct server *s, const struct upload *u, uint16_t rec
 {
 	const int64_t until = clock_now_s() + (int64_t)server_settings(s)->upload_ttl_unfinished;
 	uint16_t left = 0;
-	enum err_code rc = store_acknowledge(s->store, &u->id, recipient, until, &left, e);
+	enum err_code rc;
 
+	quota_drop_begin(s->quota, &u->bucket);
+	rc = store_acknowledge(s->store, &u->id, recipient, until, &left, e);
 	if (rc == ERR_OK && left == 0)
 		retire_gone(s, u);
+	quota_drop_end(s->quota, &u->bucket);
 	return rc;
 }
 

@@ -12,6 +12,7 @@
 #include "server/body.h"
 #include "server/metrics.h"
 #include "server/problem.h"
+#include "server/running.h"
 #include "server/server.h"
 #include "wire/digest_header.h"
 #include "wire/etag.h"
@@ -21,8 +22,10 @@
  * blob by being a little old. */
 #define REUSE_SECONDS 60
 #define ETAG_SIZE (HEX_LEN(32) + 3)
+/* Shorter answers are the kernel's at once, and nothing is left to be cut. */
+#define LONG_ANSWER ((uint64_t)256 << 10)
 
-enum step { START, LOOKED_UP, LOADED, STREAMING };
+enum step { START, LOOKED_UP, CONFIRMED, LOADED, STREAMING };
 
 struct fetch {
 	struct request *req;
@@ -33,6 +36,8 @@ struct fetch {
 	uint64_t epoch;
 	struct media *media;
 	int64_t now_s;
+	int64_t end_s;                  /* of the upload, as far as is known */
+	struct running_answer *running; /* of a long answer */
 	bool by_upload; /* by the upload's own URL, which answers otherwise before and after */
 	bool whole;     /* 200 with all of it: the answer may be reused */
 	struct reply *reply;
@@ -155,13 +160,35 @@ static void load_page(struct job *job)
 	request_wake(f->req);
 }
 
+/* For readers: whether it is still there, and until when. */
+static void look_again(struct job *job)
+{
+	struct fetch *f = fetch_of_job(job);
+	struct upload *u = NULL;
+	struct err e = { 0 };
+
+	f->rc = store_lookup(f->server->store, &f->id, &u, &e);
+	if (f->rc == ERR_OK && clock_now_s() >= u->expires_s)
+		f->rc = ERR_NOTFOUND;
+	if (f->rc == ERR_OK)
+		f->end_s = u->expires_s;
+	else if (f->rc != ERR_NOTFOUND && f->rc != ERR_DELETED)
+		log_warn("event=fetch_failed call=lookup error=\"%s\"", e.why);
+	upload_free(u);
+	request_wake(f->req);
+}
+
 static ssize_t read_block(void *ctx, uint64_t pos, uint8_t *buf, size_t max)
 {
 	struct fetch *f = ctx;
 	size_t n;
 
-	if (f->rc != ERR_OK || clock_now_s() >= f->media->upload->expires_s)
+	if (f->rc != ERR_OK)
 		return REPLY_READ_ERROR;
+	if (clock_now_s() >= f->end_s) { /* which may have been moved */
+		hand_to_reader(f, look_again);
+		return REPLY_READ_WAIT;
+	}
 	n = body_copy(&f->body, pos, buf, max, &f->missing);
 	if (n == 0) {
 		hand_to_reader(f, load_page);
@@ -222,13 +249,8 @@ static enum http_next loaded(struct fetch *f)
 	return send_reply(f);
 }
 
-static enum http_next send_body(struct fetch *f)
+static enum http_next send_content(struct fetch *f)
 {
-	if (f->body.size == 0 || request_method(f->req) == HTTP_HEAD) {
-		f->reply->kind = f->body.size == 0 ? REPLY_EMPTY : REPLY_STREAM;
-		f->reply->size = f->body.size;
-		return send_reply(f);
-	}
 	if (!body_is_short(&f->body))
 		return send_in_blocks(f);
 	if (body_attach(&f->body, f->reply)) {
@@ -238,6 +260,44 @@ static enum http_next send_body(struct fetch *f)
 	f->step = LOADED;
 	hand_to_reader(f, load_short);
 	return HTTP_WAIT;
+}
+
+/* From here on it is cut when the upload goes. If it went before, its record is forgotten. */
+static enum http_next send_long(struct fetch *f)
+{
+	struct media *m;
+
+	f->running = running_enter(f->server->running, &f->id, f->end_s, f->req);
+	if (f->running == NULL)
+		return HTTP_CUT;
+	m = media_get(f->server->media, &f->id);
+	if (m == NULL) {
+		f->step = CONFIRMED;
+		hand_to_reader(f, look_again);
+		return HTTP_WAIT;
+	}
+	media_unref(m);
+	return send_content(f);
+}
+
+static enum http_next confirmed(struct fetch *f)
+{
+	if (f->rc == ERR_OK)
+		return send_content(f);
+	running_leave(f->running);
+	f->running = NULL;
+	return request_reply(f->req, problem_of(f->rc));
+}
+
+static enum http_next send_body(struct fetch *f)
+{
+	f->end_s = f->media->upload->expires_s;
+	if (f->body.size == 0 || request_method(f->req) == HTTP_HEAD) {
+		f->reply->kind = f->body.size == 0 ? REPLY_EMPTY : REPLY_STREAM;
+		f->reply->size = f->body.size;
+		return send_reply(f);
+	}
+	return f->body.size > LONG_ANSWER ? send_long(f) : send_content(f);
 }
 
 /* ---- conditions and ranges, in the order of RFC 9110 section 13.2.2 ---- */
@@ -466,6 +526,8 @@ static enum http_next head_of(struct request *req, enum token_type type)
 
 	if (f == NULL)
 		return start(req, type);
+	if (f->step == CONFIRMED)
+		return confirmed(f);
 	return f->step == LOOKED_UP ? looked_up(f) : loaded(f);
 }
 
@@ -483,6 +545,7 @@ static void gone(struct request *req)
 {
 	struct fetch *f = request_ctx(req);
 
+	running_leave(f->running);
 	body_fini(&f->body);
 	reply_unref(f->reply);
 	media_unref(f->media);

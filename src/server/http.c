@@ -329,6 +329,12 @@ bool request_interrupted(const struct request *r)
 	return atomic_load(&r->interrupted);
 }
 
+void request_cut(struct request *r)
+{
+	/* the loop hears of it when it sends, or is about to */
+	(void)shutdown(fd_of(r), SHUT_RDWR);
+}
+
 void request_wait(struct request *r)
 {
 	r->stopped_ns = clock_mono_ns();

@@ -128,6 +128,10 @@ void request_interrupt(struct request *r);
 /* Whether it was interrupted: nothing that still arrives should be taken. */
 bool request_interrupted(const struct request *r);
 
+/* Cuts the connection of a request that is being answered: what the kernel has not got yet is not
+ * sent. The same threads. */
+void request_cut(struct request *r);
+
 /* Hands the request over to another handler, whose head() is called now; what it returns is what
  * the first one's head() returns. The context is NULL again: let go of it before. */
 enum http_next request_become(struct request *r, const struct handler *h);

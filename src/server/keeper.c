@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "server/finals.h"
+#include "server/running.h"
 #include "server/server.h"
 #include "server/sweep.h"
 
@@ -46,6 +47,7 @@ static void *keeper_main(void *arg)
 		pthread_mutex_unlock(&k->lock);
 		ask_disk(s);
 		now = clock_now_s();
+		running_expire(s, now);
 		if (now % RETRY_S == 0)
 			finals_retry(s->finals);
 		interval = server_settings(s)->expiry_interval;

@@ -3,17 +3,21 @@
 #include "server/census.h"
 #include "server/finals.h"
 #include "server/media.h"
+#include "server/quota.h"
+#include "server/running.h"
 #include "server/server.h"
 
 void retire_gone(struct server *s, const struct upload *u)
 {
 	media_forget(s->media, &u->id);
+	running_cut(s->running, &u->id);
+	quota_leave(s->quota, &u->bucket, 1, upload_weight(u));
 	census_leave(s->census, &u->id);
 	finals_gone(s->finals, &u->id);
 }
 
-enum err_code retire(struct server *s, const struct upload *u, int64_t remember_until_s,
-		     enum retire_how how, struct retired *out, struct err *e)
+static enum err_code drop(struct server *s, const struct upload *u, int64_t remember_until_s,
+			  enum retire_how how, struct retired *out, struct err *e)
 {
 	enum err_code rc = remember_until_s > 0
 				   ? store_terminate(s->store, &u->id, remember_until_s, e)
@@ -26,5 +30,16 @@ enum err_code retire(struct server *s, const struct upload *u, int64_t remember_
 		media_forget(s->media, &u->id); /* whatever became of it, it is not as it was */
 	if (rc == ERR_OK && out != NULL)
 		*out = (struct retired){ 0 };
+	return rc;
+}
+
+enum err_code retire(struct server *s, const struct upload *u, int64_t remember_until_s,
+		     enum retire_how how, struct retired *out, struct err *e)
+{
+	enum err_code rc;
+
+	quota_drop_begin(s->quota, &u->bucket);
+	rc = drop(s, u, remember_until_s, how, out, e);
+	quota_drop_end(s->quota, &u->bucket);
 	return rc;
 }

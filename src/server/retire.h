@@ -30,7 +30,7 @@ enum err_code retire(struct server *s, const struct upload *u, int64_t remember_
 		     enum retire_how how, struct retired *out, struct err *e);
 
 /* Tells those in memory of one that the store has just dropped by itself, when the last of its
- * recipients had it. Once for each upload. */
+ * recipients had it. Once for each upload, and between quota_drop_begin() and quota_drop_end(). */
 void retire_gone(struct server *s, const struct upload *u);
 
 #endif

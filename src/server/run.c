@@ -21,6 +21,7 @@
 #include "server/keeper.h"
 #include "server/logs.h"
 #include "server/quota.h"
+#include "server/running.h"
 #include "server/sandbox.h"
 #include "server/server.h"
 #include "server/sweep.h"
@@ -216,6 +217,8 @@ static enum err_code open_all(struct running *r, struct err *e)
 	if (rc == ERR_OK)
 		rc = quota_new(&s->quota, s->store, e);
 	if (rc == ERR_OK)
+		rc = running_new(&s->running, e);
+	if (rc == ERR_OK)
 		rc = finals_new(&s->finals, s, e);
 	if (rc == ERR_OK)
 		rc = workers_new(&s->writers, set->upload_workers, "writer", e);
@@ -264,6 +267,7 @@ static void close_all(struct running *r)
 	claims_free(s->claims);
 	census_free(s->census);
 	quota_free(s->quota);
+	running_free(s->running);
 	store_close(s->store);
 	for (size_t i = 0; i < r->listener_count; i++)
 		listen_close(&r->listeners[i]);

@@ -19,6 +19,7 @@ struct claims;
 struct finals;
 struct http;
 struct quota;
+struct running_table;
 struct sweeper;
 
 struct server {
@@ -31,12 +32,13 @@ struct server {
 	struct workers *readers; /* read for fetches */
 	struct cache *cache;
 	struct media_table *media;
-	struct claims *claims;       /* who works on which unfinished upload */
-	struct census *census;       /* how many of them there are */
-	struct quota *quota;         /* what buckets have, and may */
-	struct finals *finals;       /* those that wait for their parts */
-	struct sweeper *sweeper;     /* drops what is due */
-	_Atomic(struct http *) http; /* NULL until it has started: it answers before that */
+	struct claims *claims;         /* who works on which unfinished upload */
+	struct census *census;         /* how many of them there are */
+	struct quota *quota;           /* what buckets have, and may */
+	struct running_table *running; /* long answers on their way */
+	struct finals *finals;         /* those that wait for their parts */
+	struct sweeper *sweeper;       /* drops what is due */
+	_Atomic(struct http *) http;   /* NULL until it has started: it answers before that */
 
 	int64_t started_s;
 	atomic_int_fast64_t swept_s;        /* when a sweep last left nothing due */
