@@ -116,7 +116,7 @@ CRASH   := tests/crash/crash.c tests/crash/chance.c tests/crash/ask.c tests/cras
 # Suites of librestante and of the media files' preparation, and of the command (scripts).
 LIBRARY := test_envelope test_token_api test_grant_api test_voice test_video test_key test_seal test_tamper test_age_vectors test_age_tool test_transport test_patience test_trust test_http2 test_client test_wiped test_retry test_fetching test_part_file test_answers test_seek test_live test_photo test_photo_limits test_thumbhash test_ciphertext test_source test_upload test_resume
 ALONE   := proto/test_handover proto/test_limits library/test_patience library/test_live
-COMMAND := headers install embedding put get token grant settings usage
+COMMAND := headers install embedding put get token grant settings usage metrics
 
 objs = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
@@ -141,7 +141,7 @@ client: deps-client
 	@$(MAKE) --no-print-directory build/restante $(BUILD)/$(SHARED) $(BUILD)/librestante.a
 
 #> make check         install what the tests need, build, run every test (SAN=address,undefined or SAN=thread)
-check: deps-check
+check: deps-check check-tools
 	@$(MAKE) --no-print-directory check-run
 
 #> make bench         figures beside nginx, @tus/server and tusd, written to build/bench/ (see doc/benchmarks.md)
@@ -273,7 +273,9 @@ TESTS_ALONE   := $(ALONE:%=$(BUILD)/tests/%)
             $(LIBRARY:%=tests/library/%.c) $(FUZZ:%=tests/fuzz/%.c))
 
 export BUILD SAN
-.PHONY: check-run check-build
+.PHONY: check-run check-build check-tools
+# For one suite; without them it skips.
+check-tools: ; @tests/lib/unpack prometheus usr/bin/promtool
 check-build: build/restanted build/restante $(BUILD)/restanted $(BUILD)/restanted-faulty $(TESTS_UNIT) $(TESTS_ENGINE) \
              $(TESTS_PROTO) $(TESTS_LIBRARY) $(BUILD)/restante $(BUILD)/restante-novideo $(BUILD)/$(SHARED) $(VERIFY_GRANT)
 # A sanitizer build runs the suites that are about our own memory and threads.
@@ -330,6 +332,8 @@ VERSION = $(shell sed -n 's/.*RESTANTE_VERSION "\(.*\)"/\1/p' include/restante/v
 install: all
 	install -D -m 755 $(BUILD)/restanted $(DESTDIR)$(PREFIX)/sbin/restanted
 	install -D -m 644 conf/restante.conf $(DESTDIR)$(PREFIX)/share/doc/restante/restante.conf
+	install -m 644 conf/prometheus-alerts.yml conf/grafana-dashboard.json conf/restante.logrotate \
+	    $(DESTDIR)$(PREFIX)/share/doc/restante/
 	install -D -m 644 doc/restanted.8 $(DESTDIR)$(PREFIX)/share/man/man8/restanted.8
 	install -D -m 644 doc/restante.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/restante.conf.5
 	install -D -m 755 $(BUILD)/restante $(DESTDIR)$(PREFIX)/bin/restante
