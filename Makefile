@@ -118,6 +118,10 @@ LIBRARY := test_envelope test_token_api test_grant_api test_voice test_video tes
 ALONE   := proto/test_handover proto/test_limits library/test_patience library/test_live
 COMMAND := headers install embedding put get token grant settings usage metrics
 
+# The shared library; named here, as what is asked for below is read in this order.
+SONAME := librestante.so.0
+SHARED := librestante.so.0.1.0
+
 objs = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
 # ---- what people type -------------------------------------------------------------------------
@@ -202,8 +206,6 @@ build/restanted: $(BUILD)/restanted
 endif
 
 # librestante: the shared one, and one for static linking that hides as much: only what include/ has.
-SONAME := librestante.so.0
-SHARED := librestante.so.0.1.0
 LIBRESTANTE := $(call objs,$(SEAL) $(ENVELOPE) $(CLIENT) $(SENDING) $(FETCH))
 $(BUILD)/$(SHARED): $(LIBRESTANTE) $(BUILD)/libwire.a $(BUILD)/libbase.a
 	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,-z,relro,-z,now,-z,defs -pthread \
