@@ -6,8 +6,8 @@
 
 #include "storage/store.h"
 
-/* version, role and what is there (one byte each), ttl_s (8); then what is there: the digest, the
- * metadata, Upload-Concat (each of the two behind its length, 2); of a final the count of its parts
+/* version, role and what is there (one byte each), ttl_s (8); then what is there: the digest, max (8),
+ * the metadata, Upload-Concat (each of the two behind its length, 2); of a final the count of its parts
  * (2) and their ids. */
 #define VERSION 1
 #define FIXED (1 + 1 + 1 + 8)
@@ -15,7 +15,8 @@
 #define HAS_DIGEST 1u
 #define HAS_METADATA 2u
 #define HAS_CONCAT 4u
-#define HAS_ALL 7u
+#define HAS_MAX 8u
+#define HAS_ALL 15u
 
 _Static_assert(STORE_META_MAX <= UINT16_MAX, "lengths have two bytes");
 _Static_assert(_Alignof(struct upload_id) == 1, "parts are looked at where they lie");
@@ -55,7 +56,7 @@ static uint8_t *put_text(uint8_t *p, struct bytes text)
 static unsigned has_of(const struct details *d)
 {
 	return (d->digest_given ? HAS_DIGEST : 0) | (d->metadata_given ? HAS_METADATA : 0) |
-	       (d->concat.len > 0 ? HAS_CONCAT : 0);
+	       (d->concat.len > 0 ? HAS_CONCAT : 0) | (d->max > 0 ? HAS_MAX : 0);
 }
 
 static size_t size_of(const struct details *d, unsigned has)
@@ -64,6 +65,8 @@ static size_t size_of(const struct details *d, unsigned has)
 
 	if (has & HAS_DIGEST)
 		n += sizeof(d->digest.b);
+	if (has & HAS_MAX)
+		n += 8;
 	if (has & HAS_METADATA)
 		n += 2 + d->metadata.len;
 	if (has & HAS_CONCAT)
@@ -98,6 +101,8 @@ uint8_t *details_encode(const struct details *d, size_t *len, bool *too_long)
 	p = put_u64(p, d->ttl_s);
 	if (has & HAS_DIGEST)
 		p = put(p, d->digest.b, sizeof(d->digest.b));
+	if (has & HAS_MAX)
+		p = put_u64(p, d->max);
 	if (has & HAS_METADATA)
 		p = put_text(p, d->metadata);
 	if (has & HAS_CONCAT)
@@ -164,7 +169,13 @@ static void take_digest(struct input *in, struct details *d)
 		memcpy(d->digest.b, b.data, b.len);
 }
 
-/* One that is there is not empty: details have one spelling. */
+/* One that is there is not nothing, like the next: details have one spelling. */
+static void take_max(struct input *in, struct details *d)
+{
+	d->max = take_u64(in);
+	in->bad |= d->max == 0;
+}
+
 static void take_concat(struct input *in, struct details *d)
 {
 	d->concat = take_text(in);
@@ -198,6 +209,8 @@ enum err_code details_decode(struct details *out, struct bytes in, struct err *e
 	d.ttl_s = take_u64(&input);
 	if (has & HAS_DIGEST)
 		take_digest(&input, &d);
+	if (has & HAS_MAX)
+		take_max(&input, &d);
 	d.metadata_given = has & HAS_METADATA;
 	if (d.metadata_given)
 		d.metadata = take_text(&input);

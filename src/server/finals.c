@@ -235,7 +235,8 @@ static enum err_code look_at_part(struct finals *f, const struct upload_id *id, 
 static enum err_code look_at_parts(struct finals *f, const struct details *d, int64_t alive_at,
 				   struct sum_of_parts *out, struct err *e)
 {
-	const uint64_t max = server_settings(f->server)->upload_max;
+	const uint64_t any = server_settings(f->server)->upload_max;
+	const uint64_t max = d->max != 0 && d->max < any ? d->max : any;
 	enum err_code rc = ERR_OK;
 
 	*out = (struct sum_of_parts){ .finished = true };
@@ -250,7 +251,7 @@ static enum err_code look_at_parts(struct finals *f, const struct details *d, in
 			out->length += u->offset;
 		}
 		if (rc == ERR_OK && out->length > max)
-			rc = err_set(e, ERR_TOOBIG, "the parts are more than upload.max");
+			rc = err_set(e, ERR_TOOBIG, "the parts are more than it may have");
 		upload_free(u);
 	}
 	return rc;

@@ -21,22 +21,27 @@ const char *kind_name(enum kind k)
 	return kinds[k];
 }
 
-static const char *take_kind(struct params *p, const char *v)
+bool kind_of_name(const char *name, enum kind *out)
 {
 	for (int i = 0; i < KIND_COUNT; i++) {
-		if (strcmp(v, kinds[i]) == 0) {
-			p->kind = (enum kind)i;
-			return NULL;
+		if (strcmp(name, kinds[i]) == 0) {
+			*out = (enum kind)i;
+			return true;
 		}
 	}
-	return "kind is one of photo, video, voice, file.";
+	return false;
+}
+
+static const char *take_kind(struct params *p, const char *v)
+{
+	p->kind_given = kind_of_name(v, &p->kind);
+	return p->kind_given ? NULL : "kind is one of photo, video, voice, file.";
 }
 
 static const char *take_ttl(struct params *p, const char *v)
 {
-	if (num_duration(v, strlen(v), UINT32_MAX, &p->ttl_s) && p->ttl_s > 0)
-		return NULL;
-	return "ttl is a time such as 3600, 12h or 7d.";
+	p->ttl_given = num_duration(v, strlen(v), UINT32_MAX, &p->ttl_s) && p->ttl_s > 0;
+	return p->ttl_given ? NULL : "ttl is a time such as 3600, 12h or 7d.";
 }
 
 static const char *take_recipients(struct params *p, const char *v)
@@ -46,6 +51,7 @@ static const char *take_recipients(struct params *p, const char *v)
 	if (!num_u64(v, strlen(v), STORE_RECIPIENTS_MAX, &n))
 		return "recipients is a number from 0 to 1024.";
 	p->recipients = (uint16_t)n;
+	p->recipients_given = true;
 	return NULL;
 }
 
@@ -78,7 +84,7 @@ static const char *take(struct params *p, const char *name, const char *value)
 	return "An upload knows the parameters kind, ttl, recipients and sha256 only.";
 }
 
-static uint64_t default_ttl(enum kind k, const struct settings *set)
+uint64_t kind_ttl(enum kind k, const struct settings *set)
 {
 	switch (k) {
 	case KIND_PHOTO:
@@ -142,8 +148,8 @@ enum err_code params_parse_both(struct params *out, const char *query, const str
 		rc = take_metadata(&p, m, &q, complaint);
 	if (rc != ERR_OK)
 		return rc;
-	if (p.ttl_s == 0)
-		p.ttl_s = default_ttl(p.kind, set);
+	if (!p.ttl_given)
+		p.ttl_s = kind_ttl(p.kind, set);
 	if (p.ttl_s > set->upload_ttl_max)
 		p.ttl_s = set->upload_ttl_max;
 	*out = p;

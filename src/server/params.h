@@ -15,6 +15,7 @@
 enum kind { KIND_FILE, KIND_PHOTO, KIND_VIDEO, KIND_VOICE, KIND_COUNT };
 
 struct params {
+	bool kind_given, ttl_given, recipients_given; /* by the client; else they are defaults */
 	enum kind kind;
 	uint64_t ttl_s; /* within the server's bounds */
 	uint16_t recipients;
@@ -39,5 +40,11 @@ enum err_code params_add_digest(struct params *p, const char *field, size_t n,
 				const char **complaint);
 
 const char *kind_name(enum kind k);
+
+/* False: no kind of that name. */
+bool kind_of_name(const char *name, enum kind *out);
+
+/* How long a kind is kept if nobody says, within the server's bounds. */
+uint64_t kind_ttl(enum kind k, const struct settings *set);
 
 #endif

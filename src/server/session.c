@@ -493,15 +493,23 @@ static bool make_sums(struct session *s)
 	return s->sums != NULL;
 }
 
+/* Bytes the upload may have. */
+static uint64_t most(const struct session_plan *p, const struct settings *set)
+{
+	uint64_t max = set->upload_max;
+
+	return p->max != 0 && p->max < max ? p->max : max;
+}
+
 static enum err_code check_room(const struct session_plan *p, const struct server *server,
 				struct err *e)
 {
 	const struct settings *set = server_settings(server);
 	const uint64_t need = p->announced == HTTP_LENGTH_UNKNOWN ? 0 : p->announced;
-	uint64_t limit = p->length == UPLOAD_LENGTH_UNKNOWN ? set->upload_max : p->length;
+	uint64_t limit = p->length == UPLOAD_LENGTH_UNKNOWN ? most(p, set) : p->length;
 
-	if (p->length != UPLOAD_LENGTH_UNKNOWN && p->length > set->upload_max)
-		return err_set(e, ERR_TOOBIG, "announced more than upload.max");
+	if (p->length != UPLOAD_LENGTH_UNKNOWN && p->length > most(p, set))
+		return err_set(e, ERR_TOOBIG, "announced more than it may have");
 	if (p->rec->offset > limit || need > limit - p->rec->offset)
 		return err_set(e, ERR_TOOBIG, "announced more than there is room for");
 	if (atomic_load(&server->disk_free) < set->upload_min_free + need)
@@ -526,7 +534,7 @@ enum err_code session_begin(struct session **out, struct request *req, const str
 	s->req = req;
 	s->plan = *p;
 	s->plan.claim = NULL; /* the caller's until nothing can fail */
-	s->limit = p->length == UPLOAD_LENGTH_UNKNOWN ? set->upload_max : p->length;
+	s->limit = p->length == UPLOAD_LENGTH_UNKNOWN ? most(p, set) : p->length;
 	s->end = p->announced == HTTP_LENGTH_UNKNOWN ? UINT64_MAX : p->rec->offset + p->announced;
 	s->apart = p->announced >= APART_MIN; /* an unknown one too */
 	s->keep = true;

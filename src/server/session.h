@@ -39,6 +39,7 @@ struct session_plan {
 	struct digest expected;
 	uint64_t length;     /* of the upload, from now on; or UPLOAD_LENGTH_UNKNOWN. Bytes beyond
 			      * it, or beyond upload.max, are refused */
+	uint64_t max;        /* nor beyond this; 0: no such bound */
 	uint64_t ttl_s;      /* life of the upload once it is finished, from then */
 	uint64_t announced;  /* bytes this request brings, or HTTP_LENGTH_UNKNOWN */
 	unsigned sums;       /* SUM_BIT of what session_finish() may ask for */

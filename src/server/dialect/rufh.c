@@ -324,6 +324,7 @@ static enum http_next begin_session(struct rufh *x, const struct upload *rec, bo
 		.expected = d->digest,
 		.length = x->length,
 		.ttl_s = d->ttl_s,
+		.max = d->max,
 		.announced = request_body_length(x->w.req),
 		.sums = checks_sums(&x->w.checks),
 		.claim = x->w.target.claim,

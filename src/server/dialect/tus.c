@@ -281,6 +281,7 @@ static enum http_next begin_creation(struct tus *t)
 		.expected = c->details.digest,
 		.length = c->rec.length,
 		.ttl_s = c->details.ttl_s,
+		.max = c->details.max,
 		.announced = request_body_length(t->w.req),
 		.sums = checks_sums(&t->w.checks),
 	};
@@ -440,6 +441,7 @@ static enum http_next begin_patch(struct tus *t)
 		.expected = g->details.digest,
 		.length = t->length,
 		.ttl_s = g->details.ttl_s,
+		.max = g->details.max,
 		.announced = request_body_length(t->w.req),
 		.sums = checks_sums(&t->w.checks),
 		.claim = g->claim,
