@@ -67,7 +67,7 @@ SERVER  := src/server/settings.c src/server/settings_table.c src/server/settings
            src/server/landlock.c src/server/syscalls.c src/server/sandbox.c \
            src/server/guard.c src/server/linger.c src/server/listen.c src/server/acceptor.c \
            src/server/tls.c src/server/address.c src/server/census.c src/server/quota.c src/server/minute.c src/server/running.c src/server/details.c \
-           src/server/claims.c src/server/http.c src/server/run.c
+           src/server/claims.c src/server/http.c src/server/run.c src/server/permit.c src/server/admission.c src/server/challenge.c src/server/reuse.c
 
 # librestante, and what the command adds to it
 SEAL    := src/client/seal/bech32.c src/client/seal/key.c src/client/seal/padme.c \
@@ -95,7 +95,7 @@ CLI     := src/cli/main.c src/cli/command.c src/cli/options.c src/cli/settings.c
            src/cli/cmd_put.c src/cli/cmd_get.c src/cli/cmd_envelope.c src/cli/cmd_token.c \
            src/cli/cmd_manage.c src/cli/cmd_keygen.c src/cli/cmd_grant.c
 
-TESTLIB := tests/lib/client.c tests/lib/server.c tests/lib/tus.c tests/lib/rufh.c tests/lib/fake.c tests/lib/fake_peer.c tests/lib/sealed.c tests/lib/proxy.c
+TESTLIB := tests/lib/client.c tests/lib/minter.c tests/lib/server.c tests/lib/tus.c tests/lib/rufh.c tests/lib/fake.c tests/lib/fake_peer.c tests/lib/sealed.c tests/lib/proxy.c
 UNIT    := test_text test_num test_clock test_log test_digest test_token test_paseto test_grant test_range \
            test_digest_header test_etag test_query test_sf test_metadata test_concat test_checksum \
            test_sums test_settings test_keys test_cache \
@@ -105,7 +105,7 @@ ENGINE  := test_engine test_scrub test_rocksdb
 PROTO   := test_put test_fetch test_head test_library test_limits test_faults test_stop test_tls \
            test_nginx test_tus test_tus_extensions test_checksum test_concat \
            test_rufh test_handover test_keep test_manage test_cut \
-           test_sandbox
+           test_sandbox test_grants
 FUZZ    := fuzz_token fuzz_grant fuzz_range fuzz_digest_header fuzz_params fuzz_config fuzz_sf fuzz_metadata \
            fuzz_concat fuzz_checksum fuzz_details fuzz_envelope fuzz_seal_header fuzz_seal_payload fuzz_ogg fuzz_photo
 
@@ -247,9 +247,9 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(ARCHIVES) $(call objs,storage/e
 $(BUILD)/tests/engine/%: $(BUILD)/tests/engine/%.o $(FAULTY_O) $(BUILD)/libstorage.a $(BUILD)/libbase.a $(call objs,tests/lib/engines.c)
 	$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka -o $@
 $(BUILD)/tests/proto/%: $(BUILD)/tests/proto/%.o $(BUILD)/libtest.a $(BUILD)/libwire.a $(BUILD)/libbase.a
-	$(CC) $(LDFLAGS) $^ -lsodium -lnettle -lcmocka -lgnutls -o $@
+	$(CC) $(LDFLAGS) $^ -lsodium -lnettle -ljansson -lcmocka -lgnutls -o $@
 $(BUILD)/tests/crash/crash: $(call objs,$(CRASH)) $(BUILD)/libtest.a $(BUILD)/libwire.a $(BUILD)/libbase.a
-	$(CC) $(LDFLAGS) $^ -lsodium -lnettle -o $@
+	$(CC) $(LDFLAGS) $^ -lsodium -lnettle -ljansson -o $@
 # Looks into a stopped store for bytes that no record counts.
 $(BUILD)/tests/crash/orphans: $(call objs,tests/crash/orphans.c storage/engines.c) $(BUILD)/libstorage.a $(BUILD)/libbase.a
 	$(CC) $(LDFLAGS) $^ $(LIBS) -o $@

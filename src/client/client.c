@@ -8,6 +8,7 @@
 
 #include "client/fail.h"
 #include "client/retry.h"
+#include "wire/grant.h"
 
 #define RETRIES 8
 #define FIRST_WAIT_MS 500
@@ -79,6 +80,7 @@ enum restante_code restante_client_set_grant(struct restante_client *client, con
 	}
 	forget_grant(client);
 	client->authorization = field;
+	client->one_upload = grant != NULL && grant_is_for_one(grant, strlen(grant));
 	return RESTANTE_OK;
 }
 

@@ -8,6 +8,7 @@
 struct restante_client {
 	struct transport *transport;
 	char *authorization; /* "Authorization: Bearer ...", or NULL */
+	bool one_upload;     /* that grant is good for one only, and so for no parts of one */
 	unsigned retries;
 	unsigned first_wait_ms;
 };

@@ -114,6 +114,8 @@ static enum restante_code choose_count(struct send *s, unsigned *count, struct r
 	enum restante_code rc;
 
 	*count = source_size(s->source, &size) ? parts_count(s->parts, size) : 1;
+	if (s->client->one_upload)
+		*count = 1;
 	if (*count == 1)
 		return RESTANTE_OK;
 	rc = tus_offers(s->client, s->endpoint, "concatenation", &offered, e);

@@ -6,9 +6,9 @@
 
 #include "storage/store.h"
 
-/* version, role and what is there (one byte each), ttl_s (8); then what is there: the digest, max (8),
- * the metadata, Upload-Concat (each of the two behind its length, 2); of a final the count of its parts
- * (2) and their ids. */
+/* version, role and what is there (one byte each), ttl_s (8); then what is there: the digest, max
+ * (8), ttl_max_s (8), the metadata, Upload-Concat (each of the two behind its length, 2); of a
+ * final the count of its parts (2) and their ids. */
 #define VERSION 1
 #define FIXED (1 + 1 + 1 + 8)
 
@@ -16,7 +16,8 @@
 #define HAS_METADATA 2u
 #define HAS_CONCAT 4u
 #define HAS_MAX 8u
-#define HAS_ALL 15u
+#define HAS_TTL_MAX 16u
+#define HAS_ALL 31u
 
 _Static_assert(STORE_META_MAX <= UINT16_MAX, "lengths have two bytes");
 _Static_assert(_Alignof(struct upload_id) == 1, "parts are looked at where they lie");
@@ -56,7 +57,8 @@ static uint8_t *put_text(uint8_t *p, struct bytes text)
 static unsigned has_of(const struct details *d)
 {
 	return (d->digest_given ? HAS_DIGEST : 0) | (d->metadata_given ? HAS_METADATA : 0) |
-	       (d->concat.len > 0 ? HAS_CONCAT : 0) | (d->max > 0 ? HAS_MAX : 0);
+	       (d->concat.len > 0 ? HAS_CONCAT : 0) | (d->max > 0 ? HAS_MAX : 0) |
+	       (d->ttl_max_s > 0 ? HAS_TTL_MAX : 0);
 }
 
 static size_t size_of(const struct details *d, unsigned has)
@@ -66,6 +68,8 @@ static size_t size_of(const struct details *d, unsigned has)
 	if (has & HAS_DIGEST)
 		n += sizeof(d->digest.b);
 	if (has & HAS_MAX)
+		n += 8;
+	if (has & HAS_TTL_MAX)
 		n += 8;
 	if (has & HAS_METADATA)
 		n += 2 + d->metadata.len;
@@ -103,6 +107,8 @@ uint8_t *details_encode(const struct details *d, size_t *len, bool *too_long)
 		p = put(p, d->digest.b, sizeof(d->digest.b));
 	if (has & HAS_MAX)
 		p = put_u64(p, d->max);
+	if (has & HAS_TTL_MAX)
+		p = put_u64(p, d->ttl_max_s);
 	if (has & HAS_METADATA)
 		p = put_text(p, d->metadata);
 	if (has & HAS_CONCAT)
@@ -170,10 +176,12 @@ static void take_digest(struct input *in, struct details *d)
 }
 
 /* One that is there is not nothing, like the next: details have one spelling. */
-static void take_max(struct input *in, struct details *d)
+static uint64_t take_bound(struct input *in)
 {
-	d->max = take_u64(in);
-	in->bad |= d->max == 0;
+	const uint64_t bound = take_u64(in);
+
+	in->bad |= bound == 0;
+	return bound;
 }
 
 static void take_concat(struct input *in, struct details *d)
@@ -210,7 +218,9 @@ enum err_code details_decode(struct details *out, struct bytes in, struct err *e
 	if (has & HAS_DIGEST)
 		take_digest(&input, &d);
 	if (has & HAS_MAX)
-		take_max(&input, &d);
+		d.max = take_bound(&input);
+	if (has & HAS_TTL_MAX)
+		d.ttl_max_s = take_bound(&input);
 	d.metadata_given = has & HAS_METADATA;
 	if (d.metadata_given)
 		d.metadata = take_text(&input);

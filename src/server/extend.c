@@ -21,14 +21,18 @@ struct extension {
 	enum err_code rc;
 };
 
-/* Never earlier than it was, nor later than its tokens last or the server keeps anything. */
+/* Never earlier than it was, nor later than its tokens last, its grant allowed, or the server keeps
+ * anything. */
 static int64_t new_end(const struct extension *x)
 {
 	const struct settings *set = request_settings(x->target.req);
 	const int64_t was = x->target.rec->expires_s;
 	uint64_t ttl = x->ttl_s < set->upload_ttl_max ? x->ttl_s : set->upload_ttl_max;
+	const uint64_t granted = x->target.details.ttl_max_s;
 	int64_t end = clock_now_s() + (int64_t)ttl;
 
+	if (granted != 0 && end > x->target.rec->created_s + (int64_t)granted)
+		end = x->target.rec->created_s + (int64_t)granted;
 	if (end > x->target.not_after)
 		end = x->target.not_after;
 	return end > was ? end : was;

@@ -8,11 +8,12 @@
 #include "wire/checksum.h"
 
 #define ALLOWED_METHODS "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS"
-#define ALLOWED_HEADERS                                                                            \
-	"Authorization, Content-Type, Range, If-Range, If-Match, If-None-Match, Repr-Digest, "     \
-	"Content-Digest, Want-Repr-Digest, Want-Content-Digest, Upload-Offset, Upload-Length, "    \
-	"Upload-Defer-Length, Upload-Metadata, Upload-Concat, Upload-Checksum, Upload-Complete, "  \
-	"Upload-Incomplete, Upload-Draft-Interop-Version, Tus-Resumable, X-HTTP-Method-Override, " \
+#define ALLOWED_HEADERS                                                                           \
+	"Authorization, Content-Type, Range, If-Range, If-Match, If-None-Match, Repr-Digest, "    \
+	"Content-Digest, Want-Repr-Digest, Want-Content-Digest, Upload-Offset, Upload-Length, "   \
+	"Upload-Defer-Length, Upload-Metadata, Upload-Concat, Upload-Checksum, Upload-Complete, " \
+	"Blob-Challenge, Blob-Proof, Upload-Incomplete, Upload-Draft-Interop-Version, "           \
+	"Tus-Resumable, X-HTTP-Method-Override, "                                                 \
 	"X-Requested-With, X-Request-ID"
 
 static void add_cors(struct reply *r)

@@ -2,11 +2,12 @@
 
 #include "server/server.h"
 
-#define EXPOSED_HEADERS                                                                          \
-	"ETag, Content-Range, Content-Length, Accept-Ranges, Repr-Digest, Content-Digest, "      \
-	"Location, Media-Token, Media-Manage-Token, Retry-After, Upload-Offset, Upload-Length, " \
-	"Upload-Defer-Length, Upload-Metadata, Upload-Concat, Upload-Expires, "                  \
-	"Upload-Complete, Upload-Incomplete, Upload-Limit, Upload-Draft-Interop-Version, "       \
+#define EXPOSED_HEADERS                                                                     \
+	"ETag, Content-Range, Content-Length, Accept-Ranges, Repr-Digest, Content-Digest, " \
+	"Location, WWW-Authenticate, Blob-Challenge, Blob-Challenge-Range, Media-Token, "   \
+	"Media-Manage-Token, Retry-After, Upload-Offset, Upload-Length, "                   \
+	"Upload-Defer-Length, Upload-Metadata, Upload-Concat, Upload-Expires, "             \
+	"Upload-Complete, Upload-Incomplete, Upload-Limit, Upload-Draft-Interop-Version, "  \
 	"Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm"
 
 bool own_fields_cors(const struct server *server)

@@ -34,7 +34,7 @@ static void name_hash(uint8_t out[static 16], const char personal[static 16],
 	crypto_generichash_blake2b_state st;
 
 	(void)crypto_generichash_blake2b_init_salt_personal(&st, NULL, 0, 16, NULL,
-							     (const uint8_t *)personal);
+							    (const uint8_t *)personal);
 	for (size_t i = 0; i < count; i++)
 		(void)crypto_generichash_blake2b_update(&st, (const uint8_t *)names[i],
 							strlen(names[i]) + 1);
@@ -145,7 +145,7 @@ struct reply *permit_settle(const struct permit *p, struct params *params,
 	return NULL;
 }
 
-void permit_mark(const struct permit *p, struct upload *rec)
+void permit_mark(const struct permit *p, struct upload *rec, struct details *d)
 {
 	if (p->once)
 		rec->id = p->id;
@@ -153,4 +153,6 @@ void permit_mark(const struct permit *p, struct upload *rec)
 		randombytes_buf(rec->id.b, sizeof(rec->id.b));
 	rec->bucket = p->bucket;
 	rec->spent_until_s = p->spent_until_s;
+	d->max = p->max;
+	d->ttl_max_s = p->ttl_s;
 }

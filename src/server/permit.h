@@ -8,13 +8,14 @@
 #include <stdint.h>
 
 #include "base/ids.h"
+#include "server/details.h"
 #include "server/http.h"
 #include "server/params.h"
 #include "storage/store.h"
 
 struct permit {
-	bool given;    /* by a grant; else uploads are open to whoever can connect */
-	uint64_t max;  /* bytes; 0: as many as any */
+	bool given;     /* by a grant; else uploads are open to whoever can connect */
+	uint64_t max;   /* bytes; 0: as many as any */
 	uint64_t ttl_s; /* at most; 0: as long as any */
 	bool kind_given, recipients_given, digest_given; /* then they are what they are here */
 	enum kind kind;
@@ -36,7 +37,8 @@ struct reply *permit_read(struct permit *out, const struct request *r);
 struct reply *permit_settle(const struct permit *p, struct params *params,
 			    const struct settings *set);
 
-/* Gives a record that is to be created its id, its bucket, and the time it is remembered. */
-void permit_mark(const struct permit *p, struct upload *rec);
+/* Gives a record that is to be created its id, its bucket, and the time it is remembered; and its
+ * details their bounds. */
+void permit_mark(const struct permit *p, struct upload *rec, struct details *d);
 
 #endif

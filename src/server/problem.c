@@ -1,4 +1,5 @@
 #include "server/problem.h"
+#include "server/quota.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -15,6 +16,7 @@ static const struct {
 	const char *title;
 } titles[] = {
 	{ 400, "Bad Request" },
+	{ 401, "Unauthorized" },
 	{ 403, "Forbidden" },
 	{ 404, "Not Found" },
 	{ 405, "Method Not Allowed" },
@@ -48,6 +50,8 @@ static const struct {
 	{ ERR_FORGED, 404, NULL, NULL },
 	{ ERR_EXPIRED, 404, NULL, NULL },
 	{ ERR_DELETED, 404, NULL, NULL },
+	{ ERR_EXISTS, 409, "grant-in-use",
+	  "Another request with this grant is under way, or was quicker." },
 	{ ERR_OFFSET, 409, NULL, "The offset is not where the upload stopped." },
 	{ ERR_DIGEST, 400, "digest-mismatch",
 	  "What arrived does not have the digest that was announced; it was not kept." },
@@ -85,8 +89,13 @@ static json_t *problem_json(int status, const char *slug, const char *detail)
 			 status, "detail", detail);
 }
 
+static unsigned retry_after(int status)
+{
+	return status == 507 ? 60 : status == 429 || status == 503 ? 5 : 0;
+}
+
 /* Takes j over. */
-static struct reply *reply_of_json(int status, json_t *j)
+static struct reply *reply_of_json(int status, json_t *j, unsigned retry_after_s)
 {
 	struct reply *r = reply_new(status);
 	char *text = j == NULL ? NULL : json_dumps(j, JSON_COMPACT);
@@ -101,14 +110,24 @@ static struct reply *reply_of_json(int status, json_t *j)
 	reply_header(r, "Content-Type", "application/problem+json");
 	reply_header(r, "Cache-Control", "no-store");
 	reply_header(r, "X-Content-Type-Options", "nosniff");
-	if (status == 429 || status == 503 || status == 507)
-		reply_header(r, "Retry-After", status == 507 ? "60" : "5");
+	if (retry_after_s > 0)
+		reply_headerf(r, "Retry-After", "%u", retry_after_s);
 	return r;
 }
 
 struct reply *problem_reply(int status, const char *slug, const char *detail)
 {
-	return reply_of_json(status, problem_json(status, slug, detail));
+	return reply_of_json(status, problem_json(status, slug, detail), retry_after(status));
+}
+
+struct reply *problem_quota(const struct quota_refusal *why)
+{
+	json_t *j = problem_json(why->status, "over-quota",
+				 "The bucket of this grant has used up what it may.");
+
+	if (j != NULL)
+		(void)json_object_set_new(j, "limit", json_string(why->limit));
+	return reply_of_json(why->status, j, why->retry_after_s);
 }
 
 struct reply *problem_offset(uint64_t expected, uint64_t provided)
@@ -121,7 +140,7 @@ struct reply *problem_offset(uint64_t expected, uint64_t provided)
 		(void)json_object_set_new(j, "expected-offset", json_integer((json_int_t)expected));
 		(void)json_object_set_new(j, "provided-offset", json_integer((json_int_t)provided));
 	}
-	r = reply_of_json(409, j);
+	r = reply_of_json(409, j, 0);
 	if (r != NULL)
 		reply_headerf(r, "Upload-Offset", "%" PRIu64, expected);
 	return r;

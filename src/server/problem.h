@@ -13,6 +13,10 @@
  * 429, 503 and 507 get Retry-After. NULL without memory. */
 struct reply *problem_reply(int status, const char *slug, const char *detail);
 
+/* What would be too much of a bucket, without saying of which. NULL without memory. */
+struct quota_refusal;
+struct reply *problem_quota(const struct quota_refusal *why);
+
 /* 409 with the offset that would have been right, as field and as member (draft-ietf-httpbis-
  * resumable-upload, "Mismatching Offset"). NULL without memory. */
 struct reply *problem_offset(uint64_t expected, uint64_t provided);

@@ -9,6 +9,7 @@
 #include "server/health.h"
 #include "server/manage.h"
 #include "server/options.h"
+#include "server/reuse.h"
 
 enum where { PUBLIC = 1, ADMIN = 2, METRICS = 4 };
 
@@ -30,6 +31,7 @@ static const struct route {
 	{ HTTP_GET | HTTP_HEAD, "/v1/uploads/*", &choose_look_handler, PUBLIC },
 	{ HTTP_PATCH, "/v1/uploads/*", &choose_append_handler, PUBLIC },
 	{ HTTP_DELETE, "/v1/uploads/*", &choose_delete_handler, PUBLIC },
+	{ HTTP_HEAD, "/v1/blobs/*", &reuse_ask_handler, PUBLIC },
 	{ HTTP_GET | HTTP_HEAD, "/healthz", &healthz_handler, PUBLIC | ADMIN },
 	{ HTTP_GET | HTTP_HEAD, "/readyz", &readyz_handler, PUBLIC | ADMIN },
 	{ HTTP_GET | HTTP_HEAD, "/metrics", &metrics_handler, ADMIN | METRICS },

@@ -176,6 +176,15 @@ enum err_code grant_kid(char kid[static GRANT_NAME_MAX + 1], const char *text, s
 	return grant_read_kid(kid, paseto_footer(&p));
 }
 
+bool grant_is_for_one(const char *text, size_t n)
+{
+	struct grant g = { 0 };
+	struct paseto p;
+
+	return paseto_read(&p, text, n) == ERR_OK &&
+	       grant_read_claims(&g, paseto_payload(&p), NULL) == ERR_OK && g.jti[0] != '\0';
+}
+
 /* ---- is it good ---- */
 
 /* Of ASCII letters in either case; other letters have to be the same. strcasecmp() asks the locale.

@@ -56,6 +56,10 @@ enum err_code grant_verify(struct grant *out, const char *text, size_t n,
 			   const uint8_t key[static GRANT_KEYBYTES], const char *name, int64_t now,
 			   uint64_t leeway, struct err *e);
 
+/* Whether it is a grant for one upload (it has a jti), believing it: for who holds a grant and has
+ * no key. False also of what is no grant. */
+bool grant_is_for_one(const char *text, size_t n);
+
 /* Signs. Without a kid it is the PASERK id (k4.pid) of the secret's public key. The claims stand in
  * the order aud, exp, nbf, iat, jti, max, ttl, recipients, kind, sha256, bucket, reuse, without
  * white space, times as 2026-12-21T10:00:00Z: the same grant and secret give the same token.

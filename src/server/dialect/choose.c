@@ -4,6 +4,7 @@
 #include "server/dialect/put.h"
 #include "server/dialect/rufh.h"
 #include "server/dialect/tus.h"
+#include "server/reuse.h"
 
 static bool speaks_tus(const struct request *r)
 {
@@ -19,9 +20,12 @@ static bool speaks_rufh(const struct request *r)
 				  field_has_type(r, "application/partial-upload"));
 }
 
-/* Who says nothing of the kind hears from tus what can be spoken here. */
+/* A proof in the place of bytes is no dialect's. Who says nothing of the kind hears from tus what
+ * can be spoken here. */
 static const struct handler *create(const struct request *r)
 {
+	if (field_there(r, "Blob-Proof"))
+		return &reuse_create_handler;
 	return speaks_rufh(r) ? &rufh_create_handler : &tus_create_handler;
 }
 

@@ -1,79 +1,150 @@
 #include "server/dialect/put.h"
 
-#include <sodium.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
+#include "server/admission.h"
 #include "server/answer.h"
+#include "server/details.h"
 #include "server/params.h"
 #include "server/problem.h"
 #include "server/server.h"
 #include "server/session.h"
 
-static enum err_code begin(struct session **s, struct request *req, const struct params *p)
+struct put {
+	struct request *req;
+	struct admission admission;
+	struct params params;
+	struct session *session; /* NULL until it is admitted */
+	bool met;                /* the grant's upload was found to be there at the end */
+};
+
+static enum err_code begin(struct put *x, const struct upload *rec)
 {
-	const uint64_t announced = request_body_length(req);
+	const struct session_plan plan = {
+		.rec = rec,
+		.fresh = true,
+		.all_or_none = true,
+		.digest_expected = x->params.digest_given,
+		.expected = x->params.digest,
+		.length = rec->length,
+		.ttl_s = x->params.ttl_s,
+		.max = x->admission.permit.max,
+		.announced = request_body_length(x->req),
+	};
+
+	return session_begin(&x->session, x->req, &plan, NULL);
+}
+
+/* What the record of a plain upload keeps beyond what the store understands: nothing at all, unless
+ * a grant bounds its life. */
+static enum err_code begin_new(struct put *x)
+{
+	const uint64_t announced = request_body_length(x->req);
 	const int64_t now = clock_now_s();
 	struct upload rec = {
 		.length = announced == HTTP_LENGTH_UNKNOWN ? UPLOAD_LENGTH_UNKNOWN : announced,
 		.created_s = now,
-		.expires_s = now + (int64_t)p->ttl_s,
-		.kind = (uint8_t)p->kind,
-		.recipients = p->recipients,
+		.expires_s = now + (int64_t)x->params.ttl_s,
+		.kind = (uint8_t)x->params.kind,
+		.recipients = x->params.recipients,
 	};
-	const struct session_plan plan = {
-		.rec = &rec,
-		.fresh = true,
-		.all_or_none = true,
-		.digest_expected = p->digest_given,
-		.expected = p->digest,
-		.length = rec.length,
-		.ttl_s = p->ttl_s,
-		.announced = announced,
-	};
+	struct details d = { .role = ROLE_WHOLE, .ttl_s = x->params.ttl_s };
+	uint8_t *meta = NULL;
+	bool too_long = false;
+	enum err_code rc;
 
-	randombytes_buf(rec.id.b, sizeof(rec.id.b));
-	return session_begin(s, req, &plan, NULL);
+	permit_mark(&x->admission.permit, &rec, &d);
+	if (d.ttl_max_s != 0) {
+		meta = details_encode(&d, &rec.meta.len, &too_long);
+		if (meta == NULL)
+			return ERR_NOMEM;
+		rec.meta.data = meta;
+	}
+	rc = begin(x, &rec);
+	free(meta);
+	return rc;
+}
+
+/* What the grant has made before: whole, since a lost answer is asked for again; or begun in
+ * another dialect. */
+static struct reply *answer_there(struct put *x)
+{
+	const struct upload *u = x->admission.there;
+
+	if (u->finished)
+		return answer_finished(request_server(x->req), u);
+	return problem_reply(409, "grant-in-use", "This grant has begun a resumable upload.");
+}
+
+static enum http_next admit(struct put *x)
+{
+	const uint64_t announced = request_body_length(x->req);
+	struct reply *refusal;
+	enum err_code rc;
+
+	if (admission_pass(&x->admission, announced == HTTP_LENGTH_UNKNOWN ? 0 : announced,
+			   &refusal) == HTTP_WAIT)
+		return HTTP_WAIT;
+	if (refusal == NULL && x->admission.there != NULL)
+		refusal = answer_there(x);
+	if (refusal != NULL)
+		return request_reply(x->req, refusal);
+	if (x->met) /* and gone again */
+		return request_reply(x->req, problem_of(ERR_IO));
+	rc = begin_new(x);
+	return rc == ERR_OK ? HTTP_GO : request_reply(x->req, problem_of(rc));
+}
+
+static struct reply *read(struct put *x)
+{
+	const struct settings *set = request_settings(x->req);
+	const char *complaint, *field;
+	struct reply *refusal = permit_read(&x->admission.permit, x->req);
+	bool twice;
+	size_t n = 0;
+
+	if (refusal != NULL)
+		return refusal;
+	field = request_header(x->req, "Repr-Digest", &n, &twice);
+	if (field != NULL && twice)
+		return problem_reply(400, NULL, "Repr-Digest stands twice.");
+	if (params_parse(&x->params, request_query(x->req), set, &complaint) != ERR_OK ||
+	    params_add_digest(&x->params, field, n, &complaint) != ERR_OK)
+		return problem_reply(400, NULL, complaint);
+	/* RFC 9110 section 14.5: a partial PUT is not understood here, and must not be taken for
+	 * a whole one */
+	if (request_header(x->req, "Content-Range", &n, NULL) != NULL)
+		return problem_reply(400, NULL, "Content-Range is for resumable uploads.");
+	return permit_settle(&x->admission.permit, &x->params, set);
 }
 
 static enum http_next head(struct request *req)
 {
-	const struct settings *set = request_settings(req);
-	struct session *s;
-	struct params p;
-	const char *complaint, *field;
-	bool twice;
-	size_t n = 0;
-	enum err_code rc;
+	struct put *x = request_ctx(req);
+	struct reply *refusal;
 
-	field = request_header(req, "Repr-Digest", &n, &twice);
-	if (field != NULL && twice)
-		return request_reply(req, problem_reply(400, NULL, "Repr-Digest stands twice."));
-	if (params_parse(&p, request_query(req), set, &complaint) != ERR_OK ||
-	    params_add_digest(&p, field, n, &complaint) != ERR_OK)
-		return request_reply(req, problem_reply(400, NULL, complaint));
-	/* RFC 9110 section 14.5: a partial PUT is not understood here, and must not be taken for
-	 * a whole one */
-	if (request_header(req, "Content-Range", &n, NULL) != NULL)
-		return request_reply(
-			req, problem_reply(400, NULL, "Content-Range is for resumable uploads."));
-	rc = begin(&s, req, &p);
-	if (rc != ERR_OK)
-		return request_reply(req, problem_of(rc));
-	request_set_ctx(req, s);
-	return HTTP_GO;
+	if (x != NULL)
+		return admit(x);
+	x = calloc(1, sizeof(*x));
+	if (x == NULL)
+		return HTTP_CUT;
+	x->req = x->admission.req = req;
+	request_set_ctx(req, x);
+	refusal = read(x);
+	return refusal != NULL ? request_reply(req, refusal) : admit(x);
 }
 
-static enum http_next next(struct request *req, struct session *s, enum session_state state)
+static enum http_next next(struct put *x, enum session_state state)
 {
-	struct server *server = request_server(req);
-
 	switch (state) {
 	case SESSION_WAITS:
 		return HTTP_WAIT;
 	case SESSION_FAILED:
-		return request_reply(req, problem_of(session_error(s)));
+		return request_reply(x->req, problem_of(session_error(x->session)));
 	case SESSION_DONE:
-		return request_reply(req, answer_finished(server, session_upload(s)));
+		return request_reply(x->req, answer_finished(request_server(x->req),
+							     session_upload(x->session)));
 	case SESSION_GOES_ON:
 		break;
 	}
@@ -82,22 +153,33 @@ static enum http_next next(struct request *req, struct session *s, enum session_
 
 static enum http_next body(struct request *req, const uint8_t *data, size_t *n)
 {
-	struct session *s = request_ctx(req);
+	struct put *x = request_ctx(req);
 
-	return next(req, s, session_take(s, data, n));
+	return next(x, session_take(x->session, data, n));
 }
 
 static enum http_next done(struct request *req)
 {
 	const struct session_close all = { .complete = true };
-	struct session *s = request_ctx(req);
+	struct put *x = request_ctx(req);
+	enum session_state state;
 
-	return next(req, s, session_finish(s, &all));
+	if (x->met)
+		return admit(x);
+	state = session_finish(x->session, &all);
+	/* another request with this grant was quicker: its upload is the answer to both */
+	if (state == SESSION_FAILED && session_error(x->session) == ERR_EXISTS)
+		x->met = admission_again(&x->admission);
+	return x->met ? admit(x) : next(x, state);
 }
 
 static void gone(struct request *req)
 {
-	session_end(request_ctx(req));
+	struct put *x = request_ctx(req);
+
+	admission_fini(&x->admission, x->session != NULL && session_upload(x->session) != NULL);
+	session_end(x->session);
+	free(x);
 }
 
 const struct handler put_handler = { .head = head, .body = body, .done = done, .gone = gone };

@@ -34,7 +34,9 @@ struct rufh {
 	bool length_given;
 	uint64_t length; /* as far as this request tells, or UPLOAD_LENGTH_UNKNOWN */
 	uint64_t offset;
-	bool condemned; /* the upload has become invalid, and a worker has dropped it */
+	bool condemned;  /* the upload has become invalid, and a worker has dropped it */
+	bool body_taken; /* and of no use: another request with the same grant was quicker */
+	bool stored;     /* a worker has been told to make it */
 	unsigned progress_told;
 	uint64_t told; /* the last offset in an interim answer */
 	enum err_code rc;
@@ -208,11 +210,17 @@ static enum http_next body(struct request *req, const uint8_t *data, size_t *n)
 
 static struct reply *completed(struct rufh *x, const struct upload *u);
 
+static enum http_next create_next(struct rufh *x);
+
 static enum http_next finish(struct rufh *x)
 {
 	struct reply *refusal;
 	enum session_state state = work_finish(&x->w, x->complete, &refusal);
 
+	if (state == SESSION_FAILED && refusal == NULL && work_met(&x->w)) {
+		x->body_taken = true;
+		return create_next(x);
+	}
 	return refusal != NULL ? refuse(x, refusal) : session_next(x, state);
 }
 
@@ -222,6 +230,8 @@ static enum http_next done(struct request *req)
 
 	if (x->condemned)
 		return work_answer(&x->w, inconsistent(x));
+	if (x->body_taken)
+		return create_next(x);
 	return x->w.session != NULL ? finish(x) : work_answer(&x->w, completed(x, x->w.target.rec));
 }
 
@@ -262,6 +272,9 @@ static struct reply *read_creation(struct rufh *x)
 	struct reply *refusal;
 
 	read_complete(x);
+	refusal = creation_permit(&x->w.creation, x->w.req);
+	if (refusal != NULL)
+		return refusal;
 	if (!x->complete_given)
 		return problem_reply(400, NULL, "Upload-Complete is neither ?1 nor ?0.");
 	if (field_there(x->w.req, "Upload-Concat"))
@@ -274,8 +287,6 @@ static struct reply *read_creation(struct rufh *x)
 		refusal = checks_read(&x->w.checks, x->w.req);
 	if (refusal == NULL)
 		refusal = creation_read(&x->w.creation, x->w.req);
-	if (refusal == NULL)
-		refusal = creation_make(&x->w.creation, x->w.req, x->length);
 	return refusal;
 }
 
@@ -304,6 +315,7 @@ static void store_creation(struct job *job)
 
 static enum http_next begin_storing(struct rufh *x)
 {
+	x->stored = true;
 	x->job.run = store_creation;
 	request_wait(x->w.req);
 	workers_submit(request_server(x->w.req)->writers, &x->job);
@@ -360,6 +372,9 @@ static enum http_next stored(struct rufh *x)
 {
 	struct server *s = request_server(x->w.req);
 
+	x->stored = false;
+	if (creation_again(&x->w.creation, x->rc))
+		return create_next(x);
 	if (x->rc != ERR_OK)
 		return refuse(x, problem_of(x->rc));
 	/* nobody else knows of it yet, so it is had at once */
@@ -370,24 +385,46 @@ static enum http_next stored(struct rufh *x)
 	return begin_session(x, x->w.made, false);
 }
 
+/* What the same grant has made before, as far as it is by now. */
+static struct reply *created_before(struct rufh *x)
+{
+	const struct upload *u = x->w.creation.admission.there;
+
+	return u->finished && x->complete ? completed(x, u) : created(x, u);
+}
+
+static enum http_next create_next(struct rufh *x)
+{
+	struct creation *c = &x->w.creation;
+	struct reply *refusal;
+
+	if (creation_make(c, x->length, &refusal) == HTTP_WAIT)
+		return HTTP_WAIT;
+	if (refusal == NULL && c->admission.there != NULL)
+		return work_answer(&x->w, created_before(x));
+	if (refusal == NULL && x->body_taken)
+		refusal = problem_of(ERR_IO); /* what was there is gone again */
+	if (refusal != NULL)
+		return refuse(x, refusal);
+	if (x->version != 0 && request_body_length(x->w.req) != 0)
+		return begin_storing(x);
+	return begin_session(x, &c->rec, true);
+}
+
 static enum http_next create_head(struct request *req)
 {
 	struct rufh *x = request_ctx(req);
 	struct reply *refusal;
 
 	if (x != NULL)
-		return stored(x);
+		return x->stored || x->w.made != NULL ? stored(x) : create_next(x);
 	x = rufh_new(req);
 	if (x == NULL)
 		return HTTP_CUT;
 	refusal = read_creation(x);
 	/* the whole's digest is the creation's */
 	x->w.checks.whole_given = false;
-	if (refusal != NULL)
-		return refuse(x, refusal);
-	if (x->version != 0 && request_body_length(req) != 0)
-		return begin_storing(x);
-	return begin_session(x, &x->w.creation.rec, true);
+	return refusal != NULL ? refuse(x, refusal) : create_next(x);
 }
 
 /* ---- offset retrieval ---- */

@@ -23,7 +23,8 @@
 struct tus {
 	struct work w;
 	struct upload_id *parts; /* of a final that is created */
-	bool made;               /* a worker has been told to make it */
+	bool body_taken; /* and of no use: another request with the same grant was quicker */
+	bool made;       /* a worker has been told to make it */
 	enum err_code rc;
 	struct job job;
 	uint64_t offset;
@@ -83,8 +84,7 @@ static struct reply *read_length(struct tus *t)
 {
 	bool too_large = false;
 	enum field f = field_number(t->w.req, "Upload-Length",
-				    request_settings(t->w.req)->upload_max,
-				    &t->length, &too_large);
+				    request_settings(t->w.req)->upload_max, &t->length, &too_large);
 
 	if (f == FIELD_BAD)
 		return too_large ? problem_of(ERR_TOOBIG)
@@ -107,11 +107,17 @@ static enum http_next body(struct request *req, const uint8_t *data, size_t *n)
 	return work_answer(&t->w, problem_of(ERR_TOOBIG));
 }
 
+static enum http_next create_next(struct tus *t);
+
 static enum http_next finish(struct tus *t)
 {
 	struct reply *refusal;
 	enum session_state state = work_finish(&t->w, false, &refusal);
 
+	if (state == SESSION_FAILED && refusal == NULL && work_met(&t->w)) {
+		t->body_taken = true;
+		return create_next(t);
+	}
 	return refusal != NULL ? work_answer(&t->w, refusal) : session_next(t, state);
 }
 
@@ -214,8 +220,10 @@ static struct reply *check_whole(struct tus *t)
 
 static struct reply *read_creation(struct tus *t)
 {
-	struct reply *refusal = read_length(t);
+	struct reply *refusal = creation_permit(&t->w.creation, t->w.req);
 
+	if (refusal == NULL)
+		refusal = read_length(t);
 	if (refusal == NULL)
 		refusal = read_concat(t);
 	if (refusal == NULL)
@@ -225,9 +233,6 @@ static struct reply *read_creation(struct tus *t)
 		refusal = checks_read(&t->w.checks, t->w.req);
 	if (refusal == NULL)
 		refusal = creation_read(&t->w.creation, t->w.req);
-	if (refusal == NULL)
-		refusal = creation_make(&t->w.creation, t->w.req,
-					t->length_given ? t->length : UPLOAD_LENGTH_UNKNOWN);
 	return refusal;
 }
 
@@ -244,6 +249,9 @@ static void make_final(struct job *job)
 
 static enum http_next final_made(struct tus *t)
 {
+	t->made = false;
+	if (creation_again(&t->w.creation, t->rc))
+		return create_next(t);
 	if (t->rc == ERR_NOTFOUND)
 		return work_answer(&t->w, problem_reply(400, "no-such-part",
 							"A part that Upload-Concat names is "
@@ -292,13 +300,39 @@ static enum http_next begin_creation(struct tus *t)
 	return rc == ERR_OK ? HTTP_GO : work_answer(&t->w, problem_of(rc));
 }
 
+/* What the same grant has made before, as far as it is by now. */
+static struct reply *created_before(struct tus *t)
+{
+	const struct upload *u = t->w.creation.admission.there;
+
+	return t->w.creation.details.role == ROLE_FINAL && !u->finished ? problem_of(ERR_EXISTS)
+									: created(t, u);
+}
+
+static enum http_next create_next(struct tus *t)
+{
+	struct creation *c = &t->w.creation;
+	struct reply *refusal;
+
+	if (creation_make(c, t->length_given ? t->length : UPLOAD_LENGTH_UNKNOWN, &refusal) ==
+	    HTTP_WAIT)
+		return HTTP_WAIT;
+	if (refusal == NULL && c->admission.there != NULL)
+		refusal = created_before(t);
+	if (refusal == NULL && t->body_taken)
+		refusal = problem_of(ERR_IO); /* what was there is gone again */
+	if (refusal != NULL)
+		return work_answer(&t->w, refusal);
+	return c->details.role == ROLE_FINAL ? begin_final(t) : begin_creation(t);
+}
+
 static enum http_next create_head(struct request *req)
 {
 	struct tus *t = request_ctx(req);
 	struct reply *refusal;
 
 	if (t != NULL)
-		return final_made(t);
+		return t->made ? final_made(t) : create_next(t);
 	refusal = check_version(req);
 	if (refusal != NULL)
 		return request_reply(req, refusal);
@@ -306,14 +340,14 @@ static enum http_next create_head(struct request *req)
 	if (t == NULL)
 		return HTTP_CUT;
 	refusal = read_creation(t);
-	if (refusal != NULL)
-		return work_answer(&t->w, refusal);
-	return t->w.creation.details.role == ROLE_FINAL ? begin_final(t) : begin_creation(t);
+	return refusal != NULL ? work_answer(&t->w, refusal) : create_next(t);
 }
 
 static enum http_next create_done(struct request *req)
 {
-	return finish(request_ctx(req));
+	struct tus *t = request_ctx(req);
+
+	return t->body_taken ? create_next(t) : finish(t);
 }
 
 /* ---- HEAD ---- */

@@ -33,6 +33,15 @@ enum session_state work_finish(struct work *w, bool complete, struct reply **ref
 	return session_finish(w->session, &c);
 }
 
+bool work_met(struct work *w)
+{
+	if (w->target.rec != NULL || !creation_again(&w->creation, session_error(w->session)))
+		return false;
+	session_end(w->session);
+	w->session = NULL;
+	return true;
+}
+
 void work_fini(struct work *w)
 {
 	let_go(w);

@@ -25,6 +25,10 @@ enum http_next work_answer(struct work *w, struct reply *r);
  * upload; *refusal is the answer if the trailer does not do, and then nothing else counts. */
 enum session_state work_finish(struct work *w, bool complete, struct reply **refusal);
 
+/* After SESSION_FAILED: whether it failed because another request with the same grant was quicker.
+ * Then the session is over, and creation_make() finds what that one has made. */
+bool work_met(struct work *w);
+
 void work_fini(struct work *w);
 
 #endif
