@@ -17,7 +17,7 @@
 enum err_code logs_start(const struct settings *set, struct err *e);
 
 /* Opens the files anew, by what may be other names now, and sets the level; what cannot be opened
- * stays as it was. ERR_IO. Main's thread. */
+ * stays as it was. ERR_IO. One thread at a time. */
 enum err_code logs_reopen(const struct settings *set, struct err *e);
 
 /* Writes what is left, and gives the log back to standard error. When nobody else logs any more. */

@@ -93,11 +93,12 @@ static void complain(void *ctx, const char *text)
 }
 
 /* The file's settings, with the flags over them. */
-static enum err_code load(struct settings *out, void *ctx, struct err *e)
+static enum err_code load(struct settings *out, void *ctx, void (*say)(void *to, const char *text),
+			  void *to, struct err *e)
 {
 	const struct command *c = ctx;
 	bool replaced = false;
-	enum err_code rc = settings_load(out, c->config, complain, NULL, e);
+	enum err_code rc = settings_load(out, c->config, say, to, e);
 
 	if (rc != ERR_OK)
 		return rc;
@@ -170,7 +171,7 @@ static int act(struct command *c)
 
 	if (set == NULL)
 		return FAILED;
-	if (load(set, c, &e) != ERR_OK) {
+	if (load(set, c, complain, NULL, &e) != ERR_OK) {
 		free(set);
 		return failed(&e);
 	}

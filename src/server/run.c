@@ -21,32 +21,24 @@
 #include "server/keeper.h"
 #include "server/logs.h"
 #include "server/quota.h"
+#include "server/reload.h"
 #include "server/running.h"
 #include "server/sandbox.h"
 #include "server/server.h"
 #include "server/sweep.h"
 #include "server/tls.h"
 
-/* What a reload has replaced; whoever still uses it may, until the program ends. */
-struct retired {
-	struct settings *settings;
-	struct keys *keys;
-	struct retired *next;
-};
-
 struct running {
 	struct server server;
-	struct settings *settings;
-	struct keys *keys;
-	struct retired *retired;
+	const struct settings *settings; /* the first */
 	struct listener listeners[SETTINGS_LISTEN_MAX];
 	size_t listener_count;
 	int admin_fd;
 	char admin_path[4096];
 	struct keeper *keeper;
-	const char *config; /* the file that load reads */
-	run_load *load;
-	void *load_ctx;
+	const char *config; /* the file that the source reads */
+	reload_source *source;
+	void *source_ctx;
 	struct sandbox sandbox;
 };
 
@@ -148,13 +140,46 @@ static enum err_code check_listeners(const struct running *r, const struct setti
 	return ERR_OK;
 }
 
+/* For reloads: what is taken up must be safe on the listeners that there are. */
+static enum err_code read_settings(struct settings *out, void *ctx,
+				   void (*complain)(void *to, const char *text), void *to,
+				   struct err *e)
+{
+	struct running *r = ctx;
+	enum err_code rc = r->source(out, r->source_ctx, complain, to, e);
+
+	if (rc != ERR_OK)
+		return rc;
+	rc = check_listeners(r, out, e);
+	if (rc == ERR_OK)
+		return ERR_OK;
+	complain(to, e->why);
+	settings_free(out);
+	return rc;
+}
+
+static bool has_tls(const struct running *r)
+{
+	for (size_t i = 0; i < r->listener_count; i++)
+		if (r->listeners[i].tls)
+			return true;
+	return false;
+}
+
 static enum err_code open_tls(const struct running *r, struct err *e)
 {
-	bool wanted = false;
+	return has_tls(r) ? tls_load(r->settings->tls_certificate, r->settings->tls_key, e)
+			  : ERR_OK;
+}
 
-	for (size_t i = 0; i < r->listener_count; i++)
-		wanted = wanted || r->listeners[i].tls;
-	return wanted ? tls_load(r->settings->tls_certificate, r->settings->tls_key, e) : ERR_OK;
+static enum err_code open_keys(const struct running *r, struct err *e)
+{
+	struct keys *keys;
+	enum err_code rc = keys_open(&keys, r->settings->data_dir, clock_now_s(), e);
+
+	if (rc == ERR_OK)
+		reload_begin(r->server.reload, keys, has_tls(r));
+	return rc;
 }
 
 static enum err_code open_admin(struct running *r, struct err *e)
@@ -201,7 +226,7 @@ static enum err_code open_all(struct running *r, struct err *e)
 	enum err_code rc = open_tls(r, e);
 
 	if (rc == ERR_OK)
-		rc = keys_open(&r->keys, set->data_dir, clock_now_s(), e);
+		rc = open_keys(r, e);
 	if (rc == ERR_OK)
 		rc = open_store(r, e); /* its lock keeps a second server away from the rest */
 	if (rc == ERR_OK)
@@ -228,8 +253,6 @@ static enum err_code open_all(struct running *r, struct err *e)
 		rc = sweeper_new(&s->sweeper, s, e);
 	if (rc != ERR_OK)
 		return rc;
-	atomic_store(&s->settings, set);
-	atomic_store(&s->keys, r->keys);
 	s->started_s = clock_now_s();
 	atomic_store(&s->swept_s, s->started_s);
 	rc = finals_load(s->finals, e);
@@ -248,7 +271,6 @@ static enum err_code open_all(struct running *r, struct err *e)
 static void close_all(struct running *r)
 {
 	struct server *s = &r->server;
-	struct retired *old;
 
 	/* the socket's name goes while the store's lock keeps a successor from making its own */
 	if (r->admin_fd >= 0) {
@@ -272,92 +294,7 @@ static void close_all(struct running *r)
 	for (size_t i = 0; i < r->listener_count; i++)
 		listen_close(&r->listeners[i]);
 	tls_unload();
-	while ((old = r->retired) != NULL) {
-		r->retired = old->next;
-		settings_free(old->settings);
-		free(old->settings);
-		keys_free(old->keys);
-		free(old);
-	}
-	keys_free(r->keys);
-	settings_free(r->settings);
-	free(r->settings);
-}
-
-/* ---- reloading ---- */
-
-static void retire(struct running *r, struct settings *settings, struct keys *keys)
-{
-	struct retired *old = calloc(1, sizeof(*old));
-
-	if (old == NULL)
-		return; /* leaked rather than pulled away from under a request */
-	*old = (struct retired){ settings, keys, r->retired };
-	r->retired = old;
-}
-
-static void say_fixed_changes(const struct settings *running, const struct settings *wanted)
-{
-	char *names = NULL;
-	size_t n = 0;
-	FILE *f = open_memstream(&names, &n);
-
-	if (f == NULL)
-		return;
-	n = settings_fixed_changes(running, wanted, f);
-	(void)fclose(f);
-	if (n > 0)
-		log_warn("event=reload needs_restart=\"%s\"", names);
-	free(names);
-}
-
-static void reload_settings(struct running *r)
-{
-	struct settings *fresh = calloc(1, sizeof(*fresh));
-	struct err e = { 0 };
-
-	if (fresh == NULL)
-		return;
-	if (r->load(fresh, r->load_ctx, &e) != ERR_OK || check_listeners(r, fresh, &e) != ERR_OK) {
-		log_error("event=reload_failed what=settings error=\"%s\"", e.why);
-		settings_free(fresh);
-		free(fresh);
-		return;
-	}
-	say_fixed_changes(r->settings, fresh);
-	settings_keep_fixed(fresh, r->settings);
-	atomic_store(&r->server.settings, fresh);
-	retire(r, r->settings, NULL);
-	r->settings = fresh;
-}
-
-static void reload_keys(struct running *r)
-{
-	struct keys *fresh;
-	struct err e = { 0 };
-
-	if (keys_open(&fresh, r->settings->data_dir, clock_now_s(), &e) != ERR_OK) {
-		log_error("event=reload_failed what=keys error=\"%s\"", e.why);
-		return;
-	}
-	atomic_store(&r->server.keys, fresh);
-	retire(r, NULL, r->keys);
-	r->keys = fresh;
-}
-
-static void reload(struct running *r)
-{
-	struct err e = { 0 };
-
-	(void)sd_notify(0, "RELOADING=1");
-	reload_settings(r);
-	if (logs_reopen(r->settings, &e) != ERR_OK)
-		log_error("event=reload_failed what=log error=\"%s\"", e.why);
-	reload_keys(r);
-	if (open_tls(r, &e) != ERR_OK)
-		log_error("event=reload_failed what=tls error=\"%s\"", e.why);
-	log_info("event=reloaded");
-	(void)sd_notify(0, "READY=1");
+	reload_free(s->reload);
 }
 
 /* ---- running ---- */
@@ -373,6 +310,8 @@ static void say_ready(const struct running *r)
 
 static void wait_for_end(struct running *r, const sigset_t *signals)
 {
+	struct reload_report report;
+	struct err e = { 0 };
 	int sig;
 
 	for (;;) {
@@ -380,7 +319,8 @@ static void wait_for_end(struct running *r, const sigset_t *signals)
 			continue;
 		if (sig != SIGHUP)
 			return;
-		reload(r);
+		(void)reload_all(r->server.reload, &report, &e);
+		reload_report_fini(&report);
 	}
 }
 
@@ -397,7 +337,8 @@ static void stop(struct running *r, const sigset_t *signals)
 	(void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 	finals_stop(r->server.finals);
 	sweeper_stop(r->server.sweeper);
-	http_stop(r->server.http, (int64_t)r->settings->http_stop_grace * 1000, &hurry);
+	http_stop(r->server.http, (int64_t)server_settings(&r->server)->http_stop_grace * 1000,
+		  &hurry);
 }
 
 static void block_signals(sigset_t *signals)
@@ -411,7 +352,7 @@ static void block_signals(sigset_t *signals)
 	(void)pthread_sigmask(SIG_BLOCK, signals, NULL);
 }
 
-enum err_code run(struct settings *settings, const char *config, run_load *load, void *ctx,
+enum err_code run(struct settings *settings, const char *config, reload_source *source, void *ctx,
 		  struct err *e)
 {
 	struct running *r = calloc(1, sizeof(*r));
@@ -426,11 +367,13 @@ enum err_code run(struct settings *settings, const char *config, run_load *load,
 	r->settings = settings;
 	r->admin_fd = -1;
 	r->config = config;
-	r->load = load;
-	r->load_ctx = ctx;
+	r->source = source;
+	r->source_ctx = ctx;
 	set_up_memory();
 	block_signals(&signals);
-	rc = open_outside(r, e);
+	rc = reload_new(&r->server.reload, &r->server, settings, read_settings, r, e);
+	if (rc == ERR_OK)
+		rc = open_outside(r, e);
 	if (rc == ERR_OK)
 		rc = logs_start(settings, e); /* has the first thread */
 	if (rc == ERR_OK) {

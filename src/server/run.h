@@ -3,14 +3,12 @@
 #define RESTANTE_SERVER_RUN_H
 
 #include "base/err.h"
+#include "server/reload.h"
 #include "server/settings.h"
-
-/* Where settings come from, so that a reload can ask again. */
-typedef enum err_code run_load(struct settings *out, void *ctx, struct err *e);
 
 /* Runs until SIGTERM or SIGINT. Takes over *settings, which came from the file `config` (NULL: from
  * none). Main's thread; no other may exist yet. */
-enum err_code run(struct settings *settings, const char *config, run_load *load, void *ctx,
+enum err_code run(struct settings *settings, const char *config, reload_source *source, void *ctx,
 		  struct err *e);
 
 /* Makes the data directory with its parents, mode 0700. */

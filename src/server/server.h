@@ -19,6 +19,7 @@ struct claims;
 struct finals;
 struct http;
 struct quota;
+struct reload;
 struct running_table;
 struct sweeper;
 
@@ -26,6 +27,8 @@ struct server {
 	/* Replaced by a reload; whoever has one may use it until the program ends. */
 	_Atomic(const struct settings *) settings;
 	_Atomic(const struct keys *) keys;
+
+	struct reload *reload; /* replaces those two */
 
 	struct store *store;
 	struct workers *writers; /* hash and write uploads */
