@@ -43,7 +43,8 @@ LIBS     := -lmicrohttpd -lrocksdb -lsodium -lnettle -ljansson -lgnutls -lsystem
 
 # ---- sources, by room ------------------------------------------------------------------------
 BASE    := src/base/err.c src/base/text.c src/base/num.c src/base/clock.c src/base/log.c \
-           src/base/digest.c src/base/crc32c.c src/base/sums.c src/base/conf.c
+           src/base/digest.c src/base/crc32c.c src/base/sums.c src/base/conf.c \
+           src/base/files.c
 WIRE    := src/wire/token.c src/wire/range.c src/wire/digest_header.c src/wire/etag.c \
            src/wire/query.c src/wire/sf_read.c src/wire/sf.c src/wire/metadata.c src/wire/concat.c \
            src/wire/checksum.c src/wire/shallow.c src/wire/paseto.c src/wire/paserk.c src/wire/grant.c \
@@ -76,7 +77,7 @@ SEAL    := src/client/seal/bech32.c src/client/seal/key.c src/client/seal/padme.
 ENVELOPE := src/client/seal/envelope.c src/client/seal/envelope_json.c src/client/token.c
 CLIENT  := src/client/fail.c src/client/version.c src/client/address.c src/client/response.c src/client/exchange.c \
            src/client/exchange_verdict.c src/client/transport.c src/client/retry.c \
-           src/client/client.c src/client/manage.c src/client/grant.c
+           src/client/client.c src/client/manage.c src/client/operator.c src/client/grant.c
 SENDING := src/client/source.c src/client/source_file.c src/client/source_fd.c src/client/tally.c \
            src/client/tus.c src/client/leg.c src/client/leg_answer.c src/client/parts.c src/client/state.c src/client/send.c \
            src/client/send_legs.c src/client/upload.c
@@ -93,7 +94,9 @@ CLI     := src/cli/main.c src/cli/command.c src/cli/options.c src/cli/settings.c
            src/cli/feed.c src/cli/state.c src/cli/spool.c src/cli/emit.c src/cli/job.c \
            src/cli/send.c src/cli/send_file.c src/cli/send_stream.c src/cli/sink.c \
            src/cli/cmd_put.c src/cli/cmd_get.c src/cli/cmd_envelope.c src/cli/cmd_token.c \
-           src/cli/cmd_manage.c src/cli/cmd_keygen.c src/cli/cmd_grant.c
+           src/cli/cmd_manage.c src/cli/cmd_keygen.c src/cli/cmd_grant.c src/cli/operator.c \
+           src/cli/cmd_status.c src/cli/cmd_server.c src/cli/cmd_expire.c src/cli/generations.c \
+           src/cli/backup.c src/cli/cmd_backup.c
 
 TESTLIB := tests/lib/client.c tests/lib/minter.c tests/lib/server.c tests/lib/tus.c tests/lib/rufh.c tests/lib/fake.c tests/lib/fake_peer.c tests/lib/sealed.c tests/lib/proxy.c
 UNIT    := test_text test_num test_clock test_log test_digest test_token test_paseto test_grant test_range \
@@ -116,7 +119,7 @@ CRASH   := tests/crash/crash.c tests/crash/chance.c tests/crash/ask.c tests/cras
 # Suites of librestante and of the media files' preparation, and of the command (scripts).
 LIBRARY := test_envelope test_token_api test_grant_api test_voice test_video test_key test_seal test_tamper test_age_vectors test_age_tool test_transport test_patience test_trust test_http2 test_client test_wiped test_retry test_fetching test_part_file test_answers test_seek test_live test_photo test_photo_limits test_thumbhash test_ciphertext test_source test_upload test_resume
 ALONE   := proto/test_handover proto/test_limits library/test_patience library/test_live
-COMMAND := headers install embedding put get token grant settings usage metrics
+COMMAND := headers install embedding put get token grant settings usage metrics operator
 
 # The shared library; named here, as what is asked for below is read in this order.
 SONAME := librestante.so.0

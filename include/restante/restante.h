@@ -8,6 +8,7 @@
  *   fetch.h     get and open, resumable, by ranges, live
  *   token.h     look at tokens and narrow them
  *   grant.h     for a chat's server: permissions to upload
+ *   operator.h  ask a server on this machine what its operator asks
  *
  * The library has no settings of its own outside its handles. doc/embedding.md shows it at work. */
 #ifndef RESTANTE_RESTANTE_H
@@ -18,6 +19,7 @@
 #include "restante/error.h"
 #include "restante/fetch.h"
 #include "restante/grant.h"
+#include "restante/operator.h"
 #include "restante/seal.h"
 #include "restante/token.h"
 #include "restante/upload.h"

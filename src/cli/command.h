@@ -18,7 +18,8 @@ struct command {
 
 extern const struct command command_put, command_get, command_envelope_show, command_token_show,
 	command_token_narrow, command_ack, command_rm, command_extend, command_keygen,
-	command_grant;
+	command_grant, command_status, command_stats, command_running_config, command_reload,
+	command_stop, command_keys_rotate, command_expire, command_check, command_backup;
 
 /* For run(): true if there are so many arguments, else TROUBLE_USAGE. */
 bool command_takes(const struct options *o, int least, int most, struct trouble *t);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "cli/cancel.h"
@@ -22,6 +23,8 @@ enum exit_code {
 	NOT_AUTHENTIC = 6,
 	BUSY = 7,
 	UNUSABLE = 8,
+	MORE = 2,        /* of expire, whose wrong usage is EX_USAGE, 64 */
+	OVERDUE = 3,     /* of check, which asks no network */
 	SIGNALLED = 128, /* and the signal's number */
 };
 
@@ -50,13 +53,15 @@ static int of_library(enum restante_code code)
 	}
 }
 
-static int exit_code(const struct trouble *t)
+static int exit_code(const struct trouble *t, const struct command *c)
 {
 	switch (t->from) {
 	case TROUBLE_NONE:
 		return DONE;
 	case TROUBLE_USAGE:
-		return USAGE;
+		return c == &command_expire ? EX_USAGE : USAGE;
+	case TROUBLE_OUTCOME:
+		return t->outcome == OUTCOME_MORE ? MORE : OVERDUE;
 	case TROUBLE_LIBRARY:
 		return of_library(t->library);
 	case TROUBLE_LOCAL:
@@ -68,10 +73,25 @@ static int exit_code(const struct trouble *t)
 /* ---- commands ------------------------------------------------------------------------------ */
 
 static const struct command *const commands[] = {
-	&command_put,        &command_get,          &command_envelope_show,
-	&command_token_show, &command_token_narrow, &command_ack,
-	&command_rm,         &command_extend,       &command_keygen,
+	&command_put,
+	&command_get,
+	&command_envelope_show,
+	&command_token_show,
+	&command_token_narrow,
+	&command_ack,
+	&command_rm,
+	&command_extend,
+	&command_keygen,
 	&command_grant,
+	&command_status,
+	&command_stats,
+	&command_running_config,
+	&command_reload,
+	&command_stop,
+	&command_keys_rotate,
+	&command_expire,
+	&command_check,
+	&command_backup,
 };
 #define COMMANDS (sizeof(commands) / sizeof(*commands))
 
@@ -79,7 +99,8 @@ static void print_help(void)
 {
 	(void)printf("usage: restante COMMAND ...\n"
 		     "\n"
-		     "Sends photos, voice notes, videos and files sealed, and opens them again.\n"
+		     "Sends photos, voice notes, videos and files sealed, and opens them again;\n"
+		     "and tells the server on this machine what to do.\n"
 		     "\n");
 	for (size_t i = 0; i < COMMANDS; i++)
 		(void)printf("  %-14s  %s\n", commands[i]->name, commands[i]->summary);
@@ -90,13 +111,14 @@ static void print_help(void)
 		"\n"
 		"Exit codes: 0 done, 1 failed, 2 wrong usage, 3 network (try again), 4 gone,\n"
 		"5 not permitted, 6 not authentic, 7 no room or too much, 8 input not usable.\n"
+		"Of expire: 2 more to do, 64 wrong usage; of check: 3 something is overdue.\n"
 		"restante(1) has the rest.\n");
 }
 
 static void print_command_help(const struct command *c)
 {
-	(void)printf("usage: restante %s %s [OPTION]...\n\n%s.\n\n", c->name, c->arguments,
-		     c->summary);
+	(void)printf("usage: restante %s%s%s [OPTION]...\n\n%s.\n\n", c->name,
+		     c->arguments[0] != '\0' ? " " : "", c->arguments, c->summary);
 	options_print(stdout, c->options);
 }
 
@@ -130,14 +152,24 @@ static bool run(const struct command *c, int argc, char **argv, struct trouble *
 	return ok;
 }
 
-static bool dispatch(int argc, char **argv, struct trouble *t)
+/* The command that argv names, and how many words it takes; NULL: none of ours. */
+static const struct command *find(int argc, char **argv, int *words)
 {
 	for (size_t i = 0; i < COMMANDS; i++) {
-		int words = names(commands[i], argc, argv);
-
-		if (words > 0)
-			return run(commands[i], argc - words, argv + words, t);
+		*words = names(commands[i], argc, argv);
+		if (*words > 0)
+			return commands[i];
 	}
+	return NULL;
+}
+
+static bool dispatch(int argc, char **argv, struct trouble *t)
+{
+	int words;
+	const struct command *c = find(argc, argv, &words);
+
+	if (c != NULL)
+		return run(c, argc - words, argv + words, t);
 	if (argc > 1 && strcmp(argv[1], "--version") == 0)
 		(void)printf("restante %s\n", restante_version());
 	else if (argc > 1 && strcmp(argv[1], "--help") == 0)
@@ -172,10 +204,11 @@ int main(int argc, char **argv)
 {
 	struct trouble t = { 0 };
 	bool ok = streams_are_open(&t);
+	int words;
 
 	cancel_catch();
 	ok = ok && dispatch(argc, argv, &t) && help_was_written(&t);
 	if (!ok)
 		trouble_tell(&t);
-	return ok ? DONE : exit_code(&t);
+	return ok ? DONE : exit_code(&t, find(argc, argv, &words));
 }

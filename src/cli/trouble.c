@@ -62,6 +62,13 @@ bool trouble_errno(struct trouble *t, const char *what)
 			     strerror(cause));
 }
 
+bool trouble_outcome(struct trouble *t, enum outcome outcome)
+{
+	t->from = TROUBLE_OUTCOME;
+	t->outcome = outcome;
+	return false;
+}
+
 static const char *library_advice(enum restante_code code, bool resumable)
 {
 	switch (code) {
@@ -93,7 +100,7 @@ void trouble_tell(struct trouble *t)
 {
 	const char *advice = trouble_advice(t);
 
-	if (t->told)
+	if (t->told || t->from == TROUBLE_OUTCOME)
 		return;
 	t->told = true;
 	say("%s%s%s", t->text, advice[0] == '\0' ? "" : "; ", advice);

@@ -13,12 +13,16 @@ enum trouble_from {
 	TROUBLE_USAGE,   /* the command line or the settings are wrong */
 	TROUBLE_LOCAL,   /* something here: `local` says what */
 	TROUBLE_LIBRARY, /* librestante reports it: `library` */
+	TROUBLE_OUTCOME, /* all went well, and the exit code is to say what came of it: `outcome` */
 };
+
+enum outcome { OUTCOME_MORE, OUTCOME_OVERDUE };
 
 struct trouble {
 	enum trouble_from from;
 	enum err_code local;
 	enum restante_code library;
+	enum outcome outcome;
 	bool told;      /* the person knows */
 	bool resumable; /* the same command, run again, goes on where this one stopped */
 	char text[512]; /* a sentence; may hold any character of local file names, never a secret */
@@ -38,6 +42,9 @@ bool trouble_err(struct trouble *t, const struct err *e, const char *what);
 
 /* A failed system call on `what`, from errno: ERR_IO, or ERR_NOMEM. */
 bool trouble_errno(struct trouble *t, const char *what);
+
+/* No trouble, and nothing is told. */
+bool trouble_outcome(struct trouble *t, enum outcome outcome);
 
 /* What can be done about it: the end of a sentence, a static string; "" if nothing is to be said.
  */

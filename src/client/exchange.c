@@ -147,13 +147,20 @@ static bool is_local(const struct sockaddr *sa)
 	       IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)p)->sin6_addr);
 }
 
+static bool may_connect(const struct transport *t, const struct sockaddr *to)
+{
+	if (t->socket_path != NULL)
+		return to->sa_family == AF_UNIX;
+	return !t->address.plain || is_local(to);
+}
+
 /* Whatever "localhost" resolves to: plain http stays on this machine. */
 static curl_socket_t on_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *to)
 {
 	struct exchange *x = ctx;
 
 	(void)purpose;
-	if (x->t->address.plain && !is_local(&to->addr)) {
+	if (!may_connect(x->t, &to->addr)) {
 		x->foreign = true;
 		return CURL_SOCKET_BAD;
 	}
@@ -186,6 +193,8 @@ static bool set_manners(struct exchange *x)
 #endif
 	if (t->address.loopback)
 		ok = ok && SET(x, CURLOPT_NOPROXY, "*");
+	if (t->socket_path != NULL)
+		ok = ok && SET(x, CURLOPT_UNIX_SOCKET_PATH, t->socket_path);
 	if (t->ca_file != NULL)
 		ok = ok && SET(x, CURLOPT_CAINFO, t->ca_file) && SET(x, CURLOPT_CAPATH, NULL);
 	return ok;

@@ -16,6 +16,7 @@ struct transport {
 	CURLM *multi;
 	struct address address;
 	char *ca_file;
+	char *socket_path; /* NULL: TCP */
 	int64_t stall_ms;
 	int64_t left_ms; /* when transport_run() was last left */
 	struct exchange *all;

@@ -1,8 +1,10 @@
 /* What comes of an exchange, in sentences. */
 #include "client/exchange.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "client/fail.h"
 #include "client/printable.h"
@@ -34,6 +36,40 @@ static void break_distrustful(struct exchange *x)
 		       x->t->address.host, x->why);
 }
 
+/* Of a socket in the file system the operator wants to know what is wrong with it. */
+static void break_unconnected(struct exchange *x)
+{
+	const char *path = x->t->address.host;
+	long why = 0;
+
+	(void)curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &why);
+	if (why == ENOENT || why == ENOTDIR)
+		exchange_break(x, RESTANTE_NETWORK, "there is no socket %.107s", path);
+	else if (why == ECONNREFUSED)
+		exchange_break(x, RESTANTE_NETWORK, "nobody listens at %.107s", path);
+	else if (why == EACCES || why == EPERM)
+		exchange_break(x, RESTANTE_DENIED, "%.107s: not permitted", path);
+	else
+		exchange_break(x, RESTANTE_NETWORK, "%.107s: %s", path, strerror((int)why));
+}
+
+/* False: it is as with any other server. */
+static bool break_local(struct exchange *x, CURLcode c)
+{
+	if (c == CURLE_COULDNT_CONNECT) {
+		break_unconnected(x);
+		return true;
+	}
+	if (x->response.status != 0 ||
+	    (c != CURLE_GOT_NOTHING && c != CURLE_RECV_ERROR && c != CURLE_SEND_ERROR))
+		return false;
+	exchange_break(x, RESTANTE_NETWORK,
+		       "%.107s: closed without an answer; only root and the server's own user are "
+		       "let in",
+		       x->t->address.host);
+	return true;
+}
+
 static void break_unreached(struct exchange *x, CURLcode c)
 {
 	const char *host = x->t->address.host;
@@ -44,6 +80,8 @@ static void break_unreached(struct exchange *x, CURLcode c)
 		exchange_break(x, RESTANTE_NETWORK, "the proxy refuses (status %ld)", proxy);
 		return;
 	}
+	if (x->t->socket_path != NULL && break_local(x, c))
+		return;
 	switch (c) {
 	case CURLE_COULDNT_RESOLVE_HOST:
 		exchange_break(x, RESTANTE_NETWORK, "the name of %.100s is not known here", host);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -14,6 +16,7 @@
 #include "client/printable.h"
 
 #define STALL_MS 30000
+#define LOCAL_URL "http://localhost"
 #define CONNECTIONS 16L   /* kept open: as many as an upload may have parts */
 #define PAUSED_LOOK_MS 50 /* see look_again() */
 
@@ -66,6 +69,42 @@ enum restante_code transport_new(struct transport **out, const char *url_base,
 	return rc;
 }
 
+/* Behind the socket there is one server whatever its name; sentences have the path instead. */
+static enum restante_code lead_to(struct transport *t, const char *path, struct restante_error *e)
+{
+	char *host = strdup(path);
+
+	t->socket_path = strdup(path);
+	if (host == NULL || t->socket_path == NULL) {
+		free(host);
+		return fail_plain(e, RESTANTE_NOMEM);
+	}
+	printable(host);
+	free(t->address.host);
+	t->address.host = host;
+	return RESTANTE_OK;
+}
+
+enum restante_code transport_new_local(struct transport **out, const char *socket_path,
+				       struct restante_error *e)
+{
+	const size_t n = strlen(socket_path);
+	struct transport *t = NULL;
+	enum restante_code rc;
+
+	if (n == 0 || n >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+		return fail(e, RESTANTE_INVALID, "the path of a socket has 1 to %zu bytes",
+			    sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
+	rc = transport_new(&t, LOCAL_URL, e);
+	if (rc == RESTANTE_OK)
+		rc = lead_to(t, socket_path, e);
+	if (rc == RESTANTE_OK)
+		*out = t;
+	else
+		transport_free(t);
+	return rc;
+}
+
 /* libcurl ignores SIGPIPE while it says good-bye to servers, and then puts back what was: two
  * threads at once would put back each other's. */
 static void close_all(CURLM *multi)
@@ -92,6 +131,7 @@ void transport_free(struct transport *t)
 		(void)close(t->wake);
 	address_fini(&t->address);
 	free(t->ca_file);
+	free(t->socket_path);
 	free(t);
 }
 

@@ -53,6 +53,12 @@ enum exchange_state { EXCHANGE_RUNS, EXCHANGE_ANSWERED, EXCHANGE_FAILED };
 /* url_base: the server, as restante_client_new() takes it. */
 enum restante_code transport_new(struct transport **out, const char *url_base,
 				 struct restante_error *e);
+
+/* The same for a server that listens on a Unix domain socket. RESTANTE_INVALID: no such path can be
+ * one's. What then fails is told with the path in place of the server's name, and without the
+ * right to connect it is RESTANTE_DENIED. */
+enum restante_code transport_new_local(struct transport **out, const char *socket_path,
+				       struct restante_error *e);
 void transport_free(struct transport *t); /* ends what runs; NULL is fine */
 enum restante_code transport_set_ca_file(struct transport *t, const char *path,
 					 struct restante_error *e);
