@@ -21,7 +21,7 @@ DEPS_CLIENT := gcc libc6-dev pkg-config libcurl4-openssl-dev libsodium-dev nettl
 DEPS_VIDEO := libavformat-dev libavcodec-dev libavutil-dev libswscale-dev
 DEPS_BUILD := $(DEPS_SERVER) $(DEPS_CLIENT) $(DEPS_VIDEO)
 DEPS_CHECK := $(DEPS_BUILD) libcmocka-dev curl age nginx openssl mandoc g++ python3 chromium python3-tuspy \
-              python3-jsonschema imagemagick webp libheif-examples libimage-exiftool-perl opus-tools ffmpeg \
+              python3-jsonschema python3-cryptography imagemagick webp libheif-examples libimage-exiftool-perl opus-tools ffmpeg \
               $(if $(shell command -v npm),,nodejs npm)
 # some packages of nodejs bring npm along, and exclude the one of that name
 DEPS_BENCH := $(DEPS_CHECK) wrk nodejs $(if $(shell command -v npm),,npm)
@@ -119,7 +119,7 @@ CRASH   := tests/crash/crash.c tests/crash/chance.c tests/crash/ask.c tests/cras
 # Suites of librestante and of the media files' preparation, and of the command (scripts).
 LIBRARY := test_envelope test_token_api test_grant_api test_voice test_video test_key test_seal test_tamper test_age_vectors test_age_tool test_transport test_patience test_trust test_http2 test_client test_wiped test_retry test_fetching test_part_file test_answers test_seek test_live test_photo test_photo_limits test_thumbhash test_ciphertext test_source test_upload test_resume
 ALONE   := proto/test_handover proto/test_limits library/test_patience library/test_live
-COMMAND := headers install embedding put get token grant settings usage metrics operator
+COMMAND := headers install embedding put get token grant integration settings usage metrics operator
 
 # The shared library; named here, as what is asked for below is read in this order.
 SONAME := librestante.so.0
