@@ -51,8 +51,8 @@ WIRE    := src/wire/token.c src/wire/range.c src/wire/digest_header.c src/wire/e
            src/wire/grant_write.c
 STORAGE := storage/chunk.c storage/acks.c storage/store.c storage/scrub.c storage/memory/memory.c \
            storage/memory/held.c storage/memory/join.c storage/memory/pieces.c \
-           storage/rocksdb/rocksdb.c storage/rocksdb/rdb.c storage/rocksdb/record.c \
-           storage/rocksdb/extents.c storage/rocksdb/uploads.c storage/rocksdb/row.c \
+           storage/rocksdb/rocksdb.c storage/rocksdb/rdb.c storage/rocksdb/batch.c storage/rocksdb/record.c \
+           storage/rocksdb/alive.c storage/rocksdb/due.c storage/rocksdb/extents.c storage/rocksdb/uploads.c storage/rocksdb/row.c \
            storage/rocksdb/writer.c storage/rocksdb/concat.c storage/rocksdb/read.c \
            storage/rocksdb/drop.c storage/rocksdb/acknowledge.c storage/rocksdb/collector.c
 FAULTY  := storage/faulty/faulty.c

@@ -9,6 +9,15 @@
 
 #include "storage/store.h"
 
+/* How an upload is dropped, and what came of it. */
+struct dropping {
+	int64_t remember_until_s; /* not 0: terminated; else forgotten at once, also one that was
+				   * terminated before */
+	bool lazy;                /* durable with the next call that is, or taken back by a crash */
+	uint64_t freed;           /* out: bytes given up */
+	bool blob_gone;           /* out */
+};
+
 struct engine {
 	const char *name; /* as written in restante.conf */
 
@@ -37,13 +46,11 @@ struct engine {
 	/* rec: as it is to be, finished, but for its size and its extents */
 	enum err_code (*reuse)(void *self, const struct upload *rec, struct upload **out,
 			       struct err *e);
-	/* remember_until_s: terminated, not 0; else forgotten at once, also one terminated before
-	 */
-	enum err_code (*drop)(void *self, const struct upload_id *id, int64_t remember_until_s,
+	enum err_code (*drop)(void *self, const struct upload_id *id, struct dropping *d,
 			      struct err *e);
 	enum err_code (*extend)(void *self, const struct upload_id *id, int64_t expires_s,
 				struct err *e);
-	/* recipient is at most STORE_RECIPIENTS_MAX and not 0; remember_until_s as in drop */
+	/* recipient is at most STORE_RECIPIENTS_MAX and not 0; remember_until_s is not 0 */
 	enum err_code (*acknowledge)(void *self, const struct upload_id *id, uint16_t recipient,
 				     int64_t remember_until_s, uint16_t *left, struct err *e);
 	enum err_code (*next_open)(void *self, const struct upload_id *after, struct upload_id *out,
@@ -53,11 +60,16 @@ struct engine {
 				struct err *e);
 	enum err_code (*due)(void *self, int64_t now, struct upload_id *ids, size_t max,
 			     size_t *count, struct err *e);
+	enum err_code (*overdue)(void *self, int64_t before_s, uint64_t max,
+				 struct store_overdue *out, struct err *e);
 	enum err_code (*blob)(void *self, const struct digest *d, struct blob *out, struct err *e);
 	enum err_code (*next_blob)(void *self, const struct digest *after, struct blob *out,
 				   struct err *e);
-	uint64_t (*bytes_on_disk)(void *self); /* NULL: 0 */
+	void (*measure)(void *self, struct store_stats *out); /* what is alive, what is on disk */
 };
+
+/* For engines: adds an upload that is due. */
+void overdue_add(struct store_overdue *o, const struct upload *u);
 
 extern const struct engine engine_rocksdb, engine_memory, engine_faulty;
 

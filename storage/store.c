@@ -305,16 +305,36 @@ enum err_code store_read(struct store *s, const struct extent *x, uint64_t at, s
 
 enum err_code store_drop(struct store *s, const struct upload_id *id, struct err *e)
 {
+	struct dropping d = { .remember_until_s = 0 };
+
 	count(&s->drops, 1);
-	return counted(s, s->engine->drop(s->self, id, 0, e));
+	return counted(s, s->engine->drop(s->self, id, &d, e));
 }
 
 enum err_code store_terminate(struct store *s, const struct upload_id *id, int64_t until_s,
 			      struct err *e)
 {
+	struct dropping d = { .remember_until_s = until_s };
+
 	assert(until_s > 0);
 	count(&s->drops, 1);
-	return counted(s, s->engine->drop(s->self, id, until_s, e));
+	return counted(s, s->engine->drop(s->self, id, &d, e));
+}
+
+enum err_code store_expire(struct store *s, const struct upload_id *id, int64_t remember_until_s,
+			   uint64_t *freed, bool *blob_gone, struct err *e)
+{
+	struct dropping d = { .remember_until_s = remember_until_s, .lazy = true };
+	enum err_code rc;
+
+	assert(remember_until_s >= 0);
+	count(&s->drops, 1);
+	rc = counted(s, s->engine->drop(s->self, id, &d, e));
+	if (rc != ERR_OK)
+		return rc;
+	*freed = d.freed;
+	*blob_gone = d.blob_gone;
+	return ERR_OK;
 }
 
 enum err_code store_extend(struct store *s, const struct upload_id *id, int64_t expires_s,
@@ -353,6 +373,21 @@ enum err_code store_due(struct store *s, int64_t now, struct upload_id *ids, siz
 	return counted(s, s->engine->due(s->self, now, ids, max, n, e));
 }
 
+enum err_code store_overdue(struct store *s, int64_t before_s, uint64_t max,
+			    struct store_overdue *out, struct err *e)
+{
+	return counted(s, s->engine->overdue(s->self, before_s, max, out, e));
+}
+
+void overdue_add(struct store_overdue *o, const struct upload *u)
+{
+	o->bytes += u->offset;
+	if (u->finished)
+		o->finished++;
+	else
+		o->unfinished++;
+}
+
 enum err_code store_blob(struct store *s, const struct digest *d, struct blob *out, struct err *e)
 {
 	return counted(s, s->engine->blob(s->self, d, out, e));
@@ -379,6 +414,5 @@ void store_stats(struct store *s, struct store_stats *out)
 		.bytes_read = s->bytes_read,
 		.deduplicated = s->deduplicated,
 	};
-	if (s->engine->bytes_on_disk != NULL)
-		out->bytes_on_disk = s->engine->bytes_on_disk(s->self);
+	s->engine->measure(s->self, out);
 }

@@ -178,6 +178,12 @@ enum err_code store_drop(struct store *s, const struct upload_id *id, struct err
 enum err_code store_terminate(struct store *s, const struct upload_id *id, int64_t until_s,
 			      struct err *e);
 
+/* As one of these two (remember_until_s 0: drop), for what is due: it need not be durable before
+ * the next call that is. If the machine fails before, the upload is there again, all of it, and
+ * due. *freed is how many bytes were given up, *blob_gone whether a blob was. */
+enum err_code store_expire(struct store *s, const struct upload_id *id, int64_t remember_until_s,
+			   uint64_t *freed, bool *blob_gone, struct err *e);
+
 /* Gives an upload, finished or not, another expiry. Durable. ERR_NOTFOUND. ERR_DELETED. No writer
  * of it may be open. */
 enum err_code store_extend(struct store *s, const struct upload_id *id, int64_t expires_s,
@@ -199,6 +205,18 @@ enum err_code store_next_open(struct store *s, const struct upload_id *after, st
 enum err_code store_due(struct store *s, int64_t now, struct upload_id *ids, size_t max,
 			size_t *count, struct err *e);
 
+/* What is due and still there. */
+struct store_overdue {
+	uint64_t finished, unfinished, tombstones;
+	uint64_t bytes;    /* that dropping them would free at most: others may hold their blobs */
+	uint64_t segments; /* files waiting to be removed whose uploads have gone */
+	int64_t oldest_s;  /* since when the first is due; 0: none */
+};
+
+/* Counts, of what store_due() would name at before_s, the most overdue `max`. */
+enum err_code store_overdue(struct store *s, int64_t before_s, uint64_t max,
+			    struct store_overdue *out, struct err *e);
+
 /* A blob and where it lies. */
 struct blob {
 	struct digest digest;
@@ -214,11 +232,13 @@ enum err_code store_blob(struct store *s, const struct digest *d, struct blob *o
 enum err_code store_next_blob(struct store *s, const struct digest *after, struct blob *out,
 			      struct err *e);
 
-/* Counted since store_open, except bytes_on_disk, which is asked of the engine. */
+/* Counted since store_open, but for the last four, which are the store's as it is. */
 struct store_stats {
 	uint64_t stages, commits, concats, reuses, lookups, reads, drops, failures;
 	uint64_t bytes_staged, bytes_read;
-	uint64_t deduplicated; /* finishes that met their blob already there */
+	uint64_t deduplicated;                    /* finishes that met their blob already there */
+	uint64_t uploads_alive, uploads_finished; /* finished ones are alive too */
+	uint64_t bytes_alive;                     /* of blobs and unfinished uploads, each once */
 	uint64_t bytes_on_disk;
 };
 void store_stats(struct store *s, struct store_stats *out);

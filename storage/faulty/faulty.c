@@ -12,7 +12,7 @@
  *   delay_ms=5           every call takes that much longer
  *
  * Calls: open write_open stage commit lookup read concat reuse drop extend acknowledge next_open
- * bucket due blob next_blob. A schedule that does not read so is ERR_INVALID. */
+ * bucket due overdue blob next_blob. A schedule that does not read so is ERR_INVALID. */
 #include "storage/engine.h"
 
 #include <stdatomic.h>
@@ -39,6 +39,7 @@
 	X(next_open)   \
 	X(bucket)      \
 	X(due)         \
+	X(overdue)     \
 	X(blob)        \
 	X(next_blob)   \
 	X(any)
@@ -359,7 +360,7 @@ static enum err_code faulty_reuse(void *self, const struct upload *rec, struct u
 	return f->inner->reuse(f->self, rec, out, e);
 }
 
-static enum err_code faulty_drop(void *self, const struct upload_id *id, int64_t remember_until_s,
+static enum err_code faulty_drop(void *self, const struct upload_id *id, struct dropping *d,
 				 struct err *e)
 {
 	struct faulty *f = self;
@@ -367,7 +368,7 @@ static enum err_code faulty_drop(void *self, const struct upload_id *id, int64_t
 	enum err_code rc = ERR_OK;
 
 	if (!fail || f->after)
-		rc = f->inner->drop(f->self, id, remember_until_s, e);
+		rc = f->inner->drop(f->self, id, d, e);
 	return rc == ERR_OK && fail ? fault(f, CALL_drop, e) : rc;
 }
 
@@ -425,6 +426,16 @@ static enum err_code faulty_due(void *self, int64_t now, struct upload_id *ids, 
 	return f->inner->due(f->self, now, ids, max, count, e);
 }
 
+static enum err_code faulty_overdue(void *self, int64_t before_s, uint64_t max,
+				    struct store_overdue *out, struct err *e)
+{
+	struct faulty *f = self;
+
+	if (fails(f, CALL_overdue))
+		return fault(f, CALL_overdue, e);
+	return f->inner->overdue(f->self, before_s, max, out, e);
+}
+
 static enum err_code faulty_blob(void *self, const struct digest *d, struct blob *out,
 				 struct err *e)
 {
@@ -445,11 +456,11 @@ static enum err_code faulty_next_blob(void *self, const struct digest *after, st
 	return f->inner->next_blob(f->self, after, out, e);
 }
 
-static uint64_t faulty_bytes_on_disk(void *self)
+static void faulty_measure(void *self, struct store_stats *out)
 {
 	struct faulty *f = self;
 
-	return f->inner->bytes_on_disk != NULL ? f->inner->bytes_on_disk(f->self) : 0;
+	f->inner->measure(f->self, out);
 }
 
 const struct engine engine_faulty = {
@@ -470,7 +481,8 @@ const struct engine engine_faulty = {
 	.next_open = faulty_next_open,
 	.bucket = faulty_bucket,
 	.due = faulty_due,
+	.overdue = faulty_overdue,
 	.blob = faulty_blob,
 	.next_blob = faulty_next_blob,
-	.bytes_on_disk = faulty_bytes_on_disk,
+	.measure = faulty_measure,
 };

@@ -309,6 +309,29 @@ static enum err_code memory_read(void *self, const struct extent *x, uint64_t at
 	return ERR_OK;
 }
 
+/* Bytes of all runs: of blobs and of unfinished uploads. */
+static uint64_t bytes_alive(const struct memory *m)
+{
+	uint64_t sum = 0;
+
+	for (const struct run *r = m->runs; r != NULL; r = r->hh.next)
+		sum += r->length;
+	return sum;
+}
+
+static void memory_measure(void *self, struct store_stats *out)
+{
+	struct memory *m = self;
+
+	pthread_mutex_lock(&m->lock);
+	for (const struct held_upload *u = m->uploads; u != NULL; u = u->hh.next) {
+		out->uploads_alive += !u->terminated;
+		out->uploads_finished += !u->terminated && u->rec->finished;
+	}
+	out->bytes_alive = bytes_alive(m);
+	pthread_mutex_unlock(&m->lock);
+}
+
 /* What is left of the upload becomes a tombstone. */
 static enum err_code bury(struct memory *m, struct held_upload *u, int64_t until_s, struct err *e)
 {
@@ -340,14 +363,21 @@ static enum err_code drop_locked(struct memory *m, const struct upload_id *id,
 	return rc;
 }
 
-static enum err_code memory_drop(void *self, const struct upload_id *id, int64_t remember_until_s,
+/* Nothing outlives the process, so all drops are lazy. */
+static enum err_code memory_drop(void *self, const struct upload_id *id, struct dropping *d,
 				 struct err *e)
 {
 	struct memory *m = self;
+	uint64_t bytes;
+	unsigned blobs;
 	enum err_code rc;
 
 	pthread_mutex_lock(&m->lock);
-	rc = drop_locked(m, id, remember_until_s, e);
+	bytes = bytes_alive(m);
+	blobs = HASH_COUNT(m->blobs);
+	rc = drop_locked(m, id, d->remember_until_s, e);
+	d->freed = bytes - bytes_alive(m);
+	d->blob_gone = HASH_COUNT(m->blobs) < blobs;
 	pthread_mutex_unlock(&m->lock);
 	return rc;
 }
@@ -476,6 +506,30 @@ static enum err_code memory_due(void *self, int64_t now, struct upload_id *ids, 
 	return ERR_OK;
 }
 
+static enum err_code memory_overdue(void *self, int64_t before_s, uint64_t max,
+				    struct store_overdue *out, struct err *e)
+{
+	struct memory *m = self;
+	struct store_overdue o = { 0 };
+	const struct held_upload *held;
+	const struct upload *u = NULL;
+
+	(void)e;
+	pthread_mutex_lock(&m->lock);
+	for (uint64_t n = 0; n < max && (u = next_due(m, u, before_s)) != NULL; n++) {
+		held = upload_find(m, &u->id);
+		if (n == 0)
+			o.oldest_s = u->expires_s;
+		if (held->terminated)
+			o.tombstones++;
+		else
+			overdue_add(&o, u);
+	}
+	pthread_mutex_unlock(&m->lock);
+	*out = o;
+	return ERR_OK;
+}
+
 static struct held_blob *blob_behind(struct memory *m, const struct digest *after)
 {
 	struct held_blob *best = NULL;
@@ -551,6 +605,8 @@ const struct engine engine_memory = {
 	.next_open = memory_next_open,
 	.bucket = memory_bucket,
 	.due = memory_due,
+	.overdue = memory_overdue,
 	.blob = memory_blob,
 	.next_blob = memory_next_blob,
+	.measure = memory_measure,
 };

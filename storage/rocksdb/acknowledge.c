@@ -17,14 +17,14 @@ static enum err_code read_acks(struct rdb *r, const struct key *k, struct acks *
 static enum err_code write_acks(struct rdb *r, const struct key *k, const struct acks *a,
 				struct err *e)
 {
-	rocksdb_writebatch_t *b = rocksdb_writebatch_create();
+	struct batch b = batch_new();
 	uint8_t value[ACKS_SIZE];
 	enum err_code rc;
 
 	record_encode_acks(value, a);
-	batch_put(r, b, CF_RECORDS, k, (struct bytes){ value, sizeof(value) });
-	rc = rdb_write(r, b, true, "acknowledge", e);
-	rocksdb_writebatch_destroy(b);
+	batch_put(r, &b, CF_RECORDS, k, (struct bytes){ value, sizeof(value) });
+	rc = rdb_write(r, &b, true, "acknowledge", e);
+	batch_free(&b);
 	return rc;
 }
 
@@ -33,6 +33,7 @@ static enum err_code acknowledge_locked(struct rdb *r, const struct upload *u, u
 					int64_t remember_until_s, uint16_t *left, struct err *e)
 {
 	struct key k = key_acks(&u->id);
+	struct dropping d = { .remember_until_s = remember_until_s };
 	struct acks a = { { 0 } };
 	uint16_t others;
 	bool fresh;
@@ -45,7 +46,7 @@ static enum err_code acknowledge_locked(struct rdb *r, const struct upload *u, u
 	fresh = acks_add(&a, recipient);
 	others = acks_left(&a, u->recipients);
 	if (others == 0)
-		rc = rdb_drop_locked(r, &u->id, remember_until_s, e);
+		rc = rdb_drop_locked(r, &u->id, &d, e);
 	else if (fresh)
 		rc = write_acks(r, &k, &a, e);
 	if (rc == ERR_OK)

@@ -113,7 +113,7 @@ static enum err_code add_parts(struct concat *c, struct err *e)
 	return rc;
 }
 
-static void batch_needs(struct concat *c, rocksdb_writebatch_t *b)
+static void batch_needs(struct concat *c, struct batch *b)
 {
 	for (size_t i = 0; i < c->leaves.count; i++) {
 		struct key need = key_need(&c->leaves.v[i], &c->rec->digest);
@@ -127,19 +127,19 @@ static enum err_code write_final(struct concat *c, const struct upload *u, struc
 {
 	struct key holder = key_holder(&u->digest, &u->id);
 	struct upload *made = upload_clone(u); /* nothing may fail once it is written */
-	rocksdb_writebatch_t *b = rocksdb_writebatch_create();
+	struct batch b = batch_new();
 	enum err_code rc = made != NULL ? ERR_OK : err_set(e, ERR_NOMEM, "a record");
 
 	if (rc == ERR_OK)
-		rc = batch_upload(c->db, b, c->was, u, e);
+		rc = batch_upload(c->db, &b, c->was, u, e);
 	if (rc == ERR_OK && !c->deduplicated) {
-		rc = batch_blob(c->db, b, u, &c->leaves, e);
-		batch_needs(c, b);
+		rc = batch_blob(c->db, &b, u, &c->leaves, e);
+		batch_needs(c, &b);
 	}
-	batch_put(c->db, b, CF_RECORDS, &holder, (struct bytes){ NULL, 0 });
+	batch_put(c->db, &b, CF_RECORDS, &holder, (struct bytes){ NULL, 0 });
 	if (rc == ERR_OK)
-		rc = rdb_write(c->db, b, true, "concatenate", e);
-	rocksdb_writebatch_destroy(b);
+		rc = rdb_write(c->db, &b, true, "concatenate", e);
+	batch_free(&b);
 	if (rc == ERR_OK)
 		c->made = made;
 	else

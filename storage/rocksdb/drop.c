@@ -10,16 +10,16 @@
 
 /* ---- giving extents up ---- */
 
-static void batch_delete_rows(struct rdb *r, rocksdb_writebatch_t *b, uint64_t locator,
-			      uint64_t from, uint64_t to)
+static void batch_delete_rows(struct rdb *r, struct batch *b, uint64_t locator, uint64_t from,
+			      uint64_t to)
 {
 	struct key first = key_piece(locator, from), end = key_piece(locator, to);
 
-	rocksdb_writebatch_delete_range_cf(b, r->cf[CF_ROWS], chars(first.b), first.len,
+	rocksdb_writebatch_delete_range_cf(b->writes, r->cf[CF_ROWS], chars(first.b), first.len,
 					   chars(end.b), end.len);
 }
 
-void batch_delete_rows_from(struct rdb *r, rocksdb_writebatch_t *b, uint64_t locator, uint64_t from)
+void batch_delete_rows_from(struct rdb *r, struct batch *b, uint64_t locator, uint64_t from)
 {
 	batch_delete_rows(r, b, locator, from, UINT64_MAX);
 }
@@ -32,7 +32,7 @@ static uint64_t next_piece(uint64_t at)
 
 /* Known keys are deleted one by one: range deletions slow down every read until they are
  * compacted away. */
-static void batch_release_rows(struct rdb *r, rocksdb_writebatch_t *b, const struct extent *x)
+static void batch_release_rows(struct rdb *r, struct batch *b, const struct extent *x)
 {
 	uint64_t end = x->start + x->length;
 
@@ -48,7 +48,7 @@ static void batch_release_rows(struct rdb *r, rocksdb_writebatch_t *b, const str
 	}
 }
 
-static void batch_mark_garbage(struct rdb *r, rocksdb_writebatch_t *b, const struct extent *x)
+static void batch_mark_garbage(struct rdb *r, struct batch *b, const struct extent *x)
 {
 	struct key k = key_garbage(x->locator, x->start);
 	uint8_t length[8];
@@ -57,7 +57,7 @@ static void batch_mark_garbage(struct rdb *r, rocksdb_writebatch_t *b, const str
 	batch_put(r, b, CF_RECORDS, &k, (struct bytes){ length, sizeof(length) });
 }
 
-void batch_release(struct rdb *r, rocksdb_writebatch_t *b, const struct extent *v, size_t count)
+void batch_release(struct rdb *r, struct batch *b, const struct extent *v, size_t count)
 {
 	assert(!extents_borrowed(v, count));
 	for (size_t i = 0; i < count; i++)
@@ -123,26 +123,28 @@ void rdb_reap(struct rdb *r, const struct extent *v, size_t count)
 
 /* ---- dropping ---- */
 
-/* Whether there is a key with this prefix besides `own` (NULL: any). */
-static bool another(rocksdb_iterator_t *it, const struct key *prefix, const struct key *own)
+/* Whether there is a key that begins as a blob's do, besides `own`, which need not be there. */
+static enum err_code another(struct rdb *r, const struct key *own, bool *out, struct err *e)
 {
-	rdb_seek(it, prefix);
-	if (own != NULL && rdb_iter_within(it, own->b, own->len))
-		rocksdb_iter_next(it);
-	return rdb_iter_within(it, prefix->b, prefix->len);
-}
+	const size_t prefix = 1 + sizeof(struct digest);
+	struct key first = *own;
+	struct range x;
+	bool any;
+	enum err_code rc;
 
-/* A key of a blob without what tells it from the blob's others. */
-static struct key prefix_of(const struct key *k)
-{
-	struct key prefix = *k;
-
-	prefix.len = 1 + sizeof(struct digest);
-	return prefix;
+	first.len = prefix;
+	range_open_prefix(r, &x, &first, prefix);
+	if (rdb_iter_within(x.it, own->b, own->len))
+		rocksdb_iter_next(x.it);
+	any = rocksdb_iter_valid(x.it);
+	rc = range_close(&x, e);
+	if (rc == ERR_OK)
+		*out = any;
+	return rc;
 }
 
 /* Whether a blob stays without that upload, or without that composed blob (NULL: none). by_digest
- * is held. */
+ * is held. No upload has an id of zeroes, and no blob needs itself. */
 static enum err_code is_wanted(struct rdb *r, const struct digest *d,
 			       const struct upload_id *but_holder, const struct digest *but_needer,
 			       bool *out, struct err *e)
@@ -150,27 +152,22 @@ static enum err_code is_wanted(struct rdb *r, const struct digest *d,
 	static const struct upload_id no_id;
 	struct key holder = key_holder(d, but_holder != NULL ? but_holder : &no_id);
 	struct key need = key_need(d, but_needer != NULL ? but_needer : d);
-	struct key holders = prefix_of(&holder), needs = prefix_of(&need);
-	rocksdb_iterator_t *it = rdb_iterate(r, CF_RECORDS);
-	bool wanted = another(it, &holders, but_holder != NULL ? &holder : NULL) ||
-		      another(it, &needs, but_needer != NULL ? &need : NULL);
-	enum err_code rc = rdb_iter_end(it, e);
+	enum err_code rc = another(r, &holder, out, e);
 
-	if (rc == ERR_OK)
-		*out = wanted;
+	if (rc == ERR_OK && !*out)
+		rc = another(r, &need, out, e);
 	return rc;
 }
 
-static enum err_code batch_lose_leaf(struct rdb *r, rocksdb_writebatch_t *b,
-				     const struct digest *leaf, struct extents *gone, struct err *e)
+static enum err_code batch_lose_leaf(struct rdb *r, struct batch *b, const struct digest *leaf,
+				     struct extents *gone, struct err *e)
 {
-	struct key k = key_blob(leaf);
 	struct blob blob;
 	enum err_code rc = rdb_blob(r, leaf, &blob, NULL, e);
 
 	if (rc != ERR_OK)
 		return rc;
-	batch_delete(r, b, CF_RECORDS, &k);
+	batch_delete_blob(r, b, leaf, blob.extents, blob.extent_count);
 	batch_release(r, b, blob.extents, blob.extent_count);
 	if (!extents_append(gone, blob.extents, blob.extent_count, 0))
 		rc = err_set(e, ERR_NOMEM, "extents to remove");
@@ -180,9 +177,8 @@ static enum err_code batch_lose_leaf(struct rdb *r, rocksdb_writebatch_t *b,
 
 /* A composed blob goes: so do its needs, and each leaf that nobody wants now, whose extents are
  * added to `gone`. by_digest is held for all of them. */
-static enum err_code batch_leave(struct rdb *r, rocksdb_writebatch_t *b,
-				 const struct digest *composed, const struct leaves *leaves,
-				 struct extents *gone, struct err *e)
+static enum err_code batch_leave(struct rdb *r, struct batch *b, const struct digest *composed,
+				 const struct leaves *leaves, struct extents *gone, struct err *e)
 {
 	enum err_code rc = ERR_OK;
 
@@ -199,13 +195,11 @@ static enum err_code batch_leave(struct rdb *r, rocksdb_writebatch_t *b,
 }
 
 /* The bytes go, and the blob if there is one already; `gone` are the extents to be reaped. */
-static enum err_code batch_lose(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *u,
+static enum err_code batch_lose(struct rdb *r, struct batch *b, const struct upload *u,
 				const struct leaves *leaves, struct extents *gone, struct err *e)
 {
-	struct key blob = key_blob(&u->digest);
-
 	if (u->finished)
-		batch_delete(r, b, CF_RECORDS, &blob);
+		batch_delete_blob(r, b, &u->digest, u->extents, u->extent_count);
 	if (leaves->count > 0)
 		return batch_leave(r, b, &u->digest, leaves, gone, e);
 	batch_release(r, b, u->extents, u->extent_count);
@@ -214,13 +208,41 @@ static enum err_code batch_lose(struct rdb *r, rocksdb_writebatch_t *b, const st
 	return ERR_OK;
 }
 
+/* Bytes of them, and whether segments are among them. */
+static uint64_t measure(const struct extents *x, bool *segments)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < x->count; i++) {
+		sum += x->v[i].length;
+		*segments = *segments || x->v[i].place & PLACE_SEGMENT;
+	}
+	return sum;
+}
+
+/* A lazy drop may be taken back by a crash of the machine, and then all of it: rows go in the same
+ * batch. Segments do not, and must not go before it is durable that nobody needs them. */
+static enum err_code write_drop(struct rdb *r, struct batch *b, const struct extents *gone,
+				struct dropping *d, struct err *e)
+{
+	bool segments = false;
+	uint64_t freed = measure(gone, &segments);
+	enum err_code rc = rdb_write(r, b, !d->lazy || segments, "drop", e);
+
+	if (rc != ERR_OK)
+		return rc;
+	d->freed = freed;
+	rdb_reap(r, gone->v, gone->count);
+	return ERR_OK;
+}
+
 /* by_id is held; so is by_digest for the blob and its leaves, if the upload is finished. */
 static enum err_code drop_record(struct rdb *r, const struct upload *u, const struct leaves *leaves,
-				 int64_t remember_until_s, struct err *e)
+				 struct dropping *d, struct err *e)
 {
 	struct key holder = key_holder(&u->digest, &u->id);
 	struct extents gone = { 0 };
-	rocksdb_writebatch_t *b;
+	struct batch b;
 	bool wanted = false;
 	enum err_code rc = ERR_OK;
 
@@ -228,18 +250,17 @@ static enum err_code drop_record(struct rdb *r, const struct upload *u, const st
 		rc = is_wanted(r, &u->digest, &u->id, NULL, &wanted, e);
 	if (rc != ERR_OK)
 		return rc;
-	b = rocksdb_writebatch_create();
-	batch_forget_upload(r, b, u, remember_until_s);
+	b = batch_new();
+	batch_forget_upload(r, &b, u, d->remember_until_s);
 	if (u->finished)
-		batch_delete(r, b, CF_RECORDS, &holder);
+		batch_delete(r, &b, CF_RECORDS, &holder);
 	if (!wanted)
-		rc = batch_lose(r, b, u, leaves, &gone, e);
+		rc = batch_lose(r, &b, u, leaves, &gone, e);
 	if (rc == ERR_OK)
-		rc = rdb_write(r, b, true, "drop", e);
-	rocksdb_writebatch_destroy(b);
-	if (rc == ERR_OK)
-		rdb_reap(r, gone.v, gone.count);
+		rc = write_drop(r, &b, &gone, d, e);
+	batch_free(&b);
 	extents_fini(&gone);
+	d->blob_gone = rc == ERR_OK && u->finished && !wanted;
 	return rc;
 }
 
@@ -256,7 +277,7 @@ static enum err_code read_leaves(struct rdb *r, const struct digest *d, struct l
 
 /* The leaves are read before they are locked. They do not change: a blob's record stays as it is
  * while an upload holds it, and this one does, for its by_id is held. */
-static enum err_code drop_finished(struct rdb *r, const struct upload *u, int64_t remember_until_s,
+static enum err_code drop_finished(struct rdb *r, const struct upload *u, struct dropping *d,
 				   struct err *e)
 {
 	struct stripes stripes = { { false } };
@@ -270,33 +291,32 @@ static enum err_code drop_finished(struct rdb *r, const struct upload *u, int64_
 	stripes_add(&stripes, &u->digest, 1);
 	stripes_add(&stripes, leaves.v, leaves.count);
 	rdb_lock_stripes(r, &stripes);
-	rc = drop_record(r, u, &leaves, remember_until_s, e);
+	rc = drop_record(r, u, &leaves, d, e);
 	rdb_unlock_stripes(r, &stripes);
 	leaves_fini(&leaves);
 	return rc;
 }
 
-enum err_code rdb_drop_locked(struct rdb *r, const struct upload_id *id, int64_t remember_until_s,
+enum err_code rdb_drop_locked(struct rdb *r, const struct upload_id *id, struct dropping *d,
 			      struct err *e)
 {
 	static const struct leaves none;
 	struct upload *u = NULL;
 	enum err_code rc = rdb_lookup(r, id, &u, e);
 
-	if (rc == ERR_DELETED && remember_until_s == 0)
-		return rdb_forget_tombstone(r, id, e);
+	if (rc == ERR_DELETED && d->remember_until_s == 0)
+		return rdb_forget_tombstone(r, id, !d->lazy, e);
 	if (rc != ERR_OK)
 		return rc;
 	if (u->finished)
-		rc = drop_finished(r, u, remember_until_s, e);
+		rc = drop_finished(r, u, d, e);
 	else
-		rc = drop_record(r, u, &none, remember_until_s, e);
+		rc = drop_record(r, u, &none, d, e);
 	upload_free(u);
 	return rc;
 }
 
-enum err_code rdb_drop(void *self, const struct upload_id *id, int64_t remember_until_s,
-		       struct err *e)
+enum err_code rdb_drop(void *self, const struct upload_id *id, struct dropping *d, struct err *e)
 {
 	struct rdb *r = self;
 	pthread_mutex_t *lock = rdb_id_lock(r, id);
@@ -304,7 +324,7 @@ enum err_code rdb_drop(void *self, const struct upload_id *id, int64_t remember_
 
 	rdb_settle(r);
 	pthread_mutex_lock(lock);
-	rc = rdb_drop_locked(r, id, remember_until_s, e);
+	rc = rdb_drop_locked(r, id, d, e);
 	pthread_mutex_unlock(lock);
 	return rc;
 }
@@ -314,17 +334,17 @@ enum err_code rdb_drop(void *self, const struct upload_id *id, int64_t remember_
 enum err_code rdb_remove_junk(struct rdb *r, uint64_t locator, uint64_t from, struct err *e)
 {
 	struct key mark = key_open(locator);
-	rocksdb_writebatch_t *b;
+	struct batch b;
 	enum err_code rc;
 
 	rc = remove_segments(r, locator, from, UINT64_MAX, e);
 	if (rc != ERR_OK)
 		return rc;
-	b = rocksdb_writebatch_create();
-	batch_delete_rows_from(r, b, locator, from);
-	batch_delete(r, b, CF_RECORDS, &mark);
-	rc = rdb_write(r, b, false, "remove junk", e);
-	rocksdb_writebatch_destroy(b);
+	b = batch_new();
+	batch_delete_rows_from(r, &b, locator, from);
+	batch_delete(r, &b, CF_RECORDS, &mark);
+	rc = rdb_write(r, &b, false, "remove junk", e);
+	batch_free(&b);
 	return rc;
 }
 
@@ -387,13 +407,13 @@ static bool settle_next_junk(struct rdb *r)
 
 static enum err_code settle_garbage(struct rdb *r, struct err *e)
 {
-	static const uint8_t prefix[] = { KEY_GARBAGE };
-	rocksdb_iterator_t *it = rdb_iterate(r, CF_RECORDS);
+	struct key first = { .b = { KEY_GARBAGE }, .len = 1 };
+	struct range x;
 	enum err_code rc = ERR_OK, ended;
 
-	rocksdb_iter_seek(it, chars(prefix), 1);
-	for (; rc == ERR_OK && rdb_iter_within(it, prefix, 1); rocksdb_iter_next(it)) {
-		struct bytes k = rdb_iter_key(it), v = rdb_iter_value(it);
+	for (range_open_prefix(r, &x, &first, 1); rc == ERR_OK && rocksdb_iter_valid(x.it);
+	     rocksdb_iter_next(x.it)) {
+		struct bytes k = rdb_iter_key(x.it), v = rdb_iter_value(x.it);
 
 		if (k.len != 17 || v.len != 8)
 			rc = err_set(e, ERR_DAMAGED, "a garbage entry is not well formed");
@@ -401,7 +421,7 @@ static enum err_code settle_garbage(struct rdb *r, struct err *e)
 			rc = reap_one(r, bytes_get_u64(k.data + 1), bytes_get_u64(k.data + 9),
 				      bytes_get_u64(v.data));
 	}
-	ended = rdb_iter_end(it, e);
+	ended = range_close(&x, e);
 	return rc != ERR_OK ? rc : ended;
 }
 
@@ -419,12 +439,12 @@ void rdb_settle(struct rdb *r)
 /* Every mark found at open is of a writer that a crash ended. */
 static enum err_code collect_marks(struct rdb *r, struct err *e)
 {
-	static const uint8_t prefix[] = { KEY_OPEN };
-	rocksdb_iterator_t *it = rdb_iterate(r, CF_RECORDS);
+	struct key first = { .b = { KEY_OPEN }, .len = 1 };
+	struct range x;
 
-	rocksdb_iter_seek(it, chars(prefix), 1);
-	for (; rdb_iter_within(it, prefix, 1); rocksdb_iter_next(it)) {
-		struct bytes k = rdb_iter_key(it), v = rdb_iter_value(it);
+	for (range_open_prefix(r, &x, &first, 1); rocksdb_iter_valid(x.it);
+	     rocksdb_iter_next(x.it)) {
+		struct bytes k = rdb_iter_key(x.it), v = rdb_iter_value(x.it);
 		struct upload_id id;
 
 		if (k.len != 9 || v.len != sizeof(id.b))
@@ -432,7 +452,7 @@ static enum err_code collect_marks(struct rdb *r, struct err *e)
 		memcpy(id.b, v.data, sizeof(id.b));
 		rdb_note_junk(r, &id, bytes_get_u64(k.data + 1));
 	}
-	return rdb_iter_end(it, e);
+	return range_close(&x, e);
 }
 
 enum err_code rdb_recover(struct rdb *r, struct err *e)

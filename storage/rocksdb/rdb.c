@@ -115,50 +115,7 @@ struct bytes rdb_value(const rocksdb_pinnableslice_t *s)
 	return b;
 }
 
-enum err_code rdb_write(struct rdb *r, rocksdb_writebatch_t *b, bool sync, const char *what,
-			struct err *e)
-{
-	char *text = NULL;
-
-	rocksdb_write(r->db, sync ? r->synced : r->unsynced, b, &text);
-	return text != NULL ? rdb_write_failed(e, what, text) : ERR_OK;
-}
-
-void batch_put(struct rdb *r, rocksdb_writebatch_t *b, enum rdb_family f, const struct key *k,
-	       struct bytes value)
-{
-	rocksdb_writebatch_put_cf(b, r->cf[f], chars(k->b), k->len, chars(value.data), value.len);
-}
-
-void batch_put_row(struct rdb *r, rocksdb_writebatch_t *b, uint64_t locator, uint64_t offset,
-		   struct bytes data)
-{
-	struct key k = key_piece(locator, offset);
-	uint8_t sum[ROW_SUM_SIZE];
-	const char *key = chars(k.b);
-	const char *parts[] = { chars(data.data), chars(sum) };
-	const size_t lengths[] = { data.len, sizeof(sum) };
-
-	row_sum(sum, locator, offset, data);
-	rocksdb_writebatch_putv_cf(b, r->cf[CF_ROWS], 1, &key, &k.len, 2, parts, lengths);
-}
-
-void batch_delete(struct rdb *r, rocksdb_writebatch_t *b, enum rdb_family f, const struct key *k)
-{
-	rocksdb_writebatch_delete_cf(b, r->cf[f], chars(k->b), k->len);
-}
-
 /* ---- iteration ---- */
-
-rocksdb_iterator_t *rdb_iterate(struct rdb *r, enum rdb_family f)
-{
-	return rocksdb_create_iterator_cf(r->db, r->reads, r->cf[f]);
-}
-
-void rdb_seek(rocksdb_iterator_t *it, const struct key *k)
-{
-	rocksdb_iter_seek(it, chars(k->b), k->len);
-}
 
 struct bytes rdb_iter_key(const rocksdb_iterator_t *it)
 {
@@ -195,6 +152,30 @@ enum err_code rdb_iter_end(rocksdb_iterator_t *it, struct err *e)
 	rocksdb_iter_get_error(it, &text);
 	rocksdb_iter_destroy(it);
 	return text != NULL ? rdb_read_failed(e, "iterate", text) : ERR_OK;
+}
+
+void range_open(struct rdb *r, struct range *x, const struct key *from, const struct key *end)
+{
+	x->end = *end;
+	x->reads = rocksdb_readoptions_create();
+	rocksdb_readoptions_set_iterate_upper_bound(x->reads, chars(x->end.b), x->end.len);
+	x->it = rocksdb_create_iterator_cf(r->db, x->reads, r->cf[CF_RECORDS]);
+	rocksdb_iter_seek(x->it, chars(from->b), from->len);
+}
+
+void range_open_prefix(struct rdb *r, struct range *x, const struct key *from, size_t n)
+{
+	struct key end = key_behind(from, n);
+
+	range_open(r, x, from, &end);
+}
+
+enum err_code range_close(struct range *x, struct err *e)
+{
+	enum err_code rc = rdb_iter_end(x->it, e);
+
+	rocksdb_readoptions_destroy(x->reads);
+	return rc;
 }
 
 /* ---- locators ---- */
@@ -269,37 +250,22 @@ enum err_code rdb_blob(struct rdb *r, const struct digest *d, struct blob *out,
 	return rc;
 }
 
-enum err_code batch_blob(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *u,
-			 const struct leaves *leaves, struct err *e)
-{
-	struct key k = key_blob(&u->digest);
-	size_t len;
-	uint8_t *value = record_encode_blob(u, leaves, &len);
-
-	if (value == NULL)
-		return err_set(e, ERR_NOMEM, "a blob's record");
-	batch_put(r, b, CF_RECORDS, &k, (struct bytes){ value, len });
-	free(value);
-	return ERR_OK;
-}
-
 enum err_code rdb_next_blob(void *self, const struct digest *after, struct blob *out, struct err *e)
 {
-	static const uint8_t prefix[] = { KEY_BLOB };
 	struct digest zero = { { 0 } };
 	struct key first = key_blob(after != NULL ? after : &zero);
-	rocksdb_iterator_t *it = rdb_iterate(self, CF_RECORDS);
 	struct blob b = { .size = 0 };
+	struct range x;
 	enum err_code rc = ERR_NOTFOUND, ended;
 
-	rdb_seek(it, &first);
-	if (after != NULL && rdb_iter_within(it, first.b, first.len))
-		rocksdb_iter_next(it);
-	if (rdb_iter_within(it, prefix, 1) && rdb_iter_key(it).len == first.len) {
-		memcpy(b.digest.b, rdb_iter_key(it).data + 1, sizeof(b.digest.b));
-		rc = record_decode_blob(rdb_iter_value(it), &b, NULL, e);
+	range_open_prefix(self, &x, &first, 1);
+	if (after != NULL && rdb_iter_within(x.it, first.b, first.len))
+		rocksdb_iter_next(x.it);
+	if (rocksdb_iter_valid(x.it) && rdb_iter_key(x.it).len == first.len) {
+		memcpy(b.digest.b, rdb_iter_key(x.it).data + 1, sizeof(b.digest.b));
+		rc = record_decode_blob(rdb_iter_value(x.it), &b, NULL, e);
 	}
-	ended = rdb_iter_end(it, e);
+	ended = range_close(&x, e);
 	if (rc == ERR_OK)
 		*out = b;
 	if (rc == ERR_NOTFOUND)

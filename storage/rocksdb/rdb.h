@@ -1,7 +1,8 @@
 /* rdb - what the files of the engine share: the database handle, the few ways of using it, and what
  * each file does for the others. For the engine and its tests only.
  *
- * Locks, in the order they are taken: by_id, by_digest, locator_lock, junk_lock. The first two are
+ * Locks, in the order they are taken: due_lock, by_id, by_digest, locator_lock, junk_lock,
+ * floor_lock. The first two are
  * held over a synced write, but striped, so that different uploads sync together. Of by_id a thread
  * takes one; of by_digest several, where blobs need each other, in ascending order. */
 #ifndef RESTANTE_STORAGE_ROCKSDB_RDB_H
@@ -20,6 +21,9 @@ enum rdb_family { CF_RECORDS, CF_ROWS, CF_SEGMENTS, CF_COUNT };
 
 #define RDB_STRIPES 4096
 #define RDB_LOCATOR_BLOCK (1u << 20) /* locators reserved at a time */
+
+/* What is counted of the store. */
+enum alive { ALIVE_UPLOADS, ALIVE_FINISHED, ALIVE_BYTES, ALIVE_COUNT };
 
 /* A locator whose uncommitted bytes could not be removed yet. */
 struct junk {
@@ -48,8 +52,13 @@ struct rdb {
 	pthread_mutex_t junk_lock;
 	struct junk *junk;
 	size_t junk_count;
-	atomic_bool unsettled; /* junk or garbage is left that should be gone */
-	pthread_t collector;   /* collector.c tells */
+	atomic_bool unsettled;                   /* junk or garbage is left that should be gone */
+	atomic_uint_fast64_t alive[ALIVE_COUNT]; /* as the database has it */
+	pthread_mutex_t due_lock;                /* one at a time lists what is due */
+	pthread_mutex_t floor_lock;              /* short, of the two below */
+	struct key due_floor;                    /* no entry of the due index is before it */
+	struct key due_late; /* the earliest written since the listing under way began */
+	pthread_t collector; /* collector.c tells */
 	bool collecting, stopping;
 	pthread_mutex_t collector_lock;
 	pthread_cond_t collector_wakes;
@@ -87,27 +96,28 @@ enum err_code rdb_get(struct rdb *r, enum rdb_family f, const struct key *k,
 enum err_code rdb_has(struct rdb *r, const struct key *k, bool *out, struct err *e);
 struct bytes rdb_value(const rocksdb_pinnableslice_t *s);
 
-/* Applies a batch: durable on return if sync. */
-enum err_code rdb_write(struct rdb *r, rocksdb_writebatch_t *b, bool sync, const char *what,
-			struct err *e);
-
-void batch_put(struct rdb *r, rocksdb_writebatch_t *b, enum rdb_family f, const struct key *k,
-	       struct bytes value);
-/* A row with its checksum. */
-void batch_put_row(struct rdb *r, rocksdb_writebatch_t *b, uint64_t locator, uint64_t offset,
-		   struct bytes data);
-void batch_delete(struct rdb *r, rocksdb_writebatch_t *b, enum rdb_family f, const struct key *k);
-
-/* Iteration over a family, to be ended by rdb_iter_end(), which says whether it ended because of an
- * error. Key and value are the iterator's, until it moves. */
-rocksdb_iterator_t *rdb_iterate(struct rdb *r, enum rdb_family f);
-void rdb_seek(rocksdb_iterator_t *it, const struct key *k);
+/* Key and value are the iterator's, until it moves. rdb_iter_end() ends it and says whether an
+ * error did so before. */
 struct bytes rdb_iter_key(const rocksdb_iterator_t *it);
 struct bytes rdb_iter_value(const rocksdb_iterator_t *it);
 enum err_code rdb_iter_end(rocksdb_iterator_t *it, struct err *e);
 
 /* Whether it stands on a key that begins so. */
 bool rdb_iter_within(const rocksdb_iterator_t *it, const uint8_t *prefix, size_t len);
+
+/* Iteration over the records from one key up to another, `end`, which is not among them. Nothing
+ * behind the end is looked at: expiry leaves deleted keys in great number, and an iterator without
+ * an end walks over all of them before it says that there is nothing. `it` stands on the first;
+ * ended by range_close() as by rdb_iter_end(). It must not be moved in memory. */
+struct range {
+	struct key end;
+	rocksdb_readoptions_t *reads;
+	rocksdb_iterator_t *it;
+};
+void range_open(struct rdb *r, struct range *x, const struct key *from, const struct key *end);
+/* Up to the last key that begins like `from` in its first n bytes. */
+void range_open_prefix(struct rdb *r, struct range *x, const struct key *from, size_t n);
+enum err_code range_close(struct range *x, struct err *e);
 
 /* A locator never used before; and, at open, where they go on. */
 enum err_code rdb_locator(struct rdb *r, uint64_t *out, struct err *e);
@@ -117,35 +127,88 @@ enum err_code rdb_locators_load(struct rdb *r, struct err *e);
 enum err_code rdb_blob(struct rdb *r, const struct digest *d, struct blob *out,
 		       struct leaves *leaves, struct err *e);
 
-/* Puts the blob that a finished upload holds, as its record says it is. */
-enum err_code batch_blob(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *u,
-			 const struct leaves *leaves, struct err *e);
 enum err_code rdb_next_blob(void *self, const struct digest *after, struct blob *out,
 			    struct err *e);
+
+/* ---- batch.c: what is written together ---- */
+
+/* What a batch does to the counts. */
+struct change {
+	int64_t uploads, finished, bytes;
+};
+
+struct batch {
+	rocksdb_writebatch_t *writes;
+	struct change change;
+	struct key due; /* the earliest entry of the due index among the writes; length 0: none */
+};
+
+struct batch batch_new(void);
+void batch_free(struct batch *b);
+
+/* Applies a batch, once: durable on return if sync. */
+enum err_code rdb_write(struct rdb *r, struct batch *b, bool sync, const char *what, struct err *e);
+
+void batch_put(struct rdb *r, struct batch *b, enum rdb_family f, const struct key *k,
+	       struct bytes value);
+/* A row with its checksum. */
+void batch_put_row(struct rdb *r, struct batch *b, uint64_t locator, uint64_t offset,
+		   struct bytes data);
+void batch_delete(struct rdb *r, struct batch *b, enum rdb_family f, const struct key *k);
+void batch_put_due(struct rdb *r, struct batch *b, int64_t expires_s, const struct upload_id *id);
+
+/* Puts the blob that a finished upload holds, as its record says it is; or deletes it, which lies
+ * in these extents. */
+enum err_code batch_blob(struct rdb *r, struct batch *b, const struct upload *u,
+			 const struct leaves *leaves, struct err *e);
+void batch_delete_blob(struct rdb *r, struct batch *b, const struct digest *d,
+		       const struct extent *v, size_t count);
+
+/* ---- alive.c: how many there are ---- */
+
+/* At open: counts, where nobody did so far. */
+enum err_code alive_load(struct rdb *r, struct err *e);
+
+struct key key_alive(enum alive which);
+bool alive_decode(struct bytes in, uint64_t *out); /* false if it is no such value */
+
+/* An upload comes (1) or goes (-1); its blob does so by itself. */
+void change_add(struct change *c, const struct upload *u, int64_t times);
+
+void batch_alive(struct rdb *r, struct batch *b);          /* before it is written */
+void alive_changed(struct rdb *r, const struct change *c); /* after */
+
+/* ---- due.c: what is due ---- */
+
+void due_begin(struct rdb *r);                               /* at open */
+void due_written(struct rdb *r, const struct key *earliest); /* length 0: none */
+enum err_code rdb_due(void *self, int64_t now, struct upload_id *ids, size_t max, size_t *count,
+		      struct err *e);
+enum err_code rdb_overdue(void *self, int64_t before_s, uint64_t max, struct store_overdue *out,
+			  struct err *e);
 
 /* ---- uploads.c ---- */
 
 enum err_code rdb_lookup(struct rdb *r, const struct upload_id *id, struct upload **out,
 			 struct err *e);
 enum err_code rdb_extend(void *self, const struct upload_id *id, int64_t expires_s, struct err *e);
-enum err_code rdb_due(void *self, int64_t now, struct upload_id *ids, size_t max, size_t *count,
-		      struct err *e);
 enum err_code rdb_bucket(void *self, const struct bucket_id *b, store_each *each, void *ctx,
 			 struct err *e);
 enum err_code rdb_next_open(void *self, const struct upload_id *after, struct upload_id *out,
 			    struct err *e);
 
 /* Puts a record, and what changes in the indexes; was: the record that is there, NULL if none. */
-enum err_code batch_upload(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *was,
+enum err_code batch_upload(struct rdb *r, struct batch *b, const struct upload *was,
 			   const struct upload *now, struct err *e);
 
 /* Deletes both; unless remember_until_s is 0, a tombstone takes their place, for as long as the
  * upload's id is spent at least. */
-void batch_forget_upload(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *u,
+void batch_forget_upload(struct rdb *r, struct batch *b, const struct upload *u,
 			 int64_t remember_until_s);
 
 /* by_id is held, and a lookup has just said ERR_DELETED. */
-enum err_code rdb_forget_tombstone(struct rdb *r, const struct upload_id *id, struct err *e);
+enum err_code rdb_forget_tombstone(struct rdb *r, const struct upload_id *id, bool sync,
+				   struct err *e);
 
 /* ---- acknowledge.c ---- */
 
@@ -166,18 +229,16 @@ enum err_code rdb_read(void *self, const struct extent *x, uint64_t at, struct c
 /* ---- drop.c ---- */
 
 /* by_id is held. */
-enum err_code rdb_drop_locked(struct rdb *r, const struct upload_id *id, int64_t remember_until_s,
+enum err_code rdb_drop_locked(struct rdb *r, const struct upload_id *id, struct dropping *d,
 			      struct err *e);
-enum err_code rdb_drop(void *self, const struct upload_id *id, int64_t remember_until_s,
-		       struct err *e);
+enum err_code rdb_drop(void *self, const struct upload_id *id, struct dropping *d, struct err *e);
 
 /* Deletes the rows of a locator from an offset on. */
-void batch_delete_rows_from(struct rdb *r, rocksdb_writebatch_t *b, uint64_t locator,
-			    uint64_t from);
+void batch_delete_rows_from(struct rdb *r, struct batch *b, uint64_t locator, uint64_t from);
 
 /* Gives extents up, which must not be borrowed: rows are deleted by the batch itself; segments are
  * marked as garbage by it, to be removed by rdb_reap() once it is written. */
-void batch_release(struct rdb *r, rocksdb_writebatch_t *b, const struct extent *v, size_t count);
+void batch_release(struct rdb *r, struct batch *b, const struct extent *v, size_t count);
 void rdb_reap(struct rdb *r, const struct extent *v, size_t count);
 
 /* Removes what a locator has from an offset on and no record counts, and its mark. */

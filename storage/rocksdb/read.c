@@ -50,17 +50,22 @@ static enum err_code read_piece(struct rdb *r, const struct extent *x, uint64_t 
 static enum err_code find_piece(struct rdb *r, const struct extent *x, uint64_t at, uint64_t *from,
 				struct err *e)
 {
-	struct key k = key_piece(x->locator, at);
+	struct key k = key_piece(x->locator, at), first = key_piece(x->locator, x->start);
+	rocksdb_readoptions_t *reads = rocksdb_readoptions_create();
 	rocksdb_iterator_t *it;
 	uint64_t locator;
 	bool found;
 	enum err_code rc;
 
-	it = rdb_iterate(r, x->place & PLACE_SEGMENT ? CF_SEGMENTS : CF_ROWS);
+	/* or it might walk back over many that were deleted */
+	rocksdb_readoptions_set_iterate_lower_bound(reads, chars(first.b), first.len);
+	it = rocksdb_create_iterator_cf(r->db, reads,
+					r->cf[x->place & PLACE_SEGMENT ? CF_SEGMENTS : CF_ROWS]);
 	rocksdb_iter_seek_for_prev(it, chars(k.b), k.len);
 	found = rocksdb_iter_valid(it) && key_piece_parse(rdb_iter_key(it), &locator, from) &&
 		locator == x->locator && *from >= x->start;
 	rc = rdb_iter_end(it, e);
+	rocksdb_readoptions_destroy(reads);
 	if (rc != ERR_OK)
 		return rc;
 	return found ? ERR_OK : err_set(e, ERR_NOTFOUND, "no piece there");

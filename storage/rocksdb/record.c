@@ -129,6 +129,26 @@ struct key key_upload(const struct upload_id *id)
 	return k;
 }
 
+int key_compare(const struct key *a, const struct key *b)
+{
+	int order = memcmp(a->b, b->b, a->len < b->len ? a->len : b->len);
+
+	if (order != 0)
+		return order;
+	return a->len < b->len ? -1 : a->len > b->len;
+}
+
+struct key key_behind(const struct key *k, size_t n)
+{
+	struct key end = *k;
+
+	assert(n > 0 && k->b[0] < 0xff);
+	for (end.len = n; end.b[end.len - 1] == 0xff; end.len--)
+		;
+	end.b[end.len - 1]++;
+	return end;
+}
+
 struct key key_piece(uint64_t locator, uint64_t offset)
 {
 	struct key k = { .len = 0 };

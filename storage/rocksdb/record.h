@@ -40,6 +40,11 @@ struct key key_open(uint64_t locator);
 struct key key_unfinished(const struct upload_id *id);
 struct key key_upload(const struct upload_id *id);
 
+int key_compare(const struct key *a, const struct key *b); /* as memcmp() */
+
+/* The first key behind all that begin like `k` in its first n bytes. */
+struct key key_behind(const struct key *k, size_t n);
+
 /* A key of the rows and segments families: no first byte. */
 struct key key_piece(uint64_t locator, uint64_t offset);
 

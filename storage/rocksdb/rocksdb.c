@@ -40,6 +40,7 @@ static rocksdb_options_t *records_options(struct rdb *r)
 	rocksdb_block_based_options_set_filter_policy(t, rocksdb_filterpolicy_create_ribbon(10));
 	rocksdb_options_set_block_based_table_factory(o, t);
 	rocksdb_block_based_options_destroy(t);
+	rocksdb_options_set_uint64add_merge_operator(o); /* for the counts of alive.c */
 	rocksdb_options_set_write_buffer_size(o, r->write_buffer / 4);
 	return o;
 }
@@ -220,8 +221,8 @@ static enum err_code check_format(struct rdb *r, struct err *e)
 		return err_set(e, ERR_FORMAT, "store format %u is newer than this program's %u",
 			       format, STORE_FORMAT);
 	/* Format 1 had neither composed blobs nor unfinished uploads, and before format 4 there
-	 * were no buckets: there is nothing to index. A program of that time must not open this one
-	 * any more. */
+	 * were no buckets: there is nothing to index; what is alive is counted further on. A
+	 * program of that time must not open this one any more. */
 	return format < STORE_FORMAT ? write_format(r, e) : ERR_OK;
 }
 
@@ -265,6 +266,8 @@ static void close_engine(void *self)
 	}
 	pthread_mutex_destroy(&r->locator_lock);
 	pthread_mutex_destroy(&r->junk_lock);
+	pthread_mutex_destroy(&r->due_lock);
+	pthread_mutex_destroy(&r->floor_lock);
 	pthread_mutex_destroy(&r->collector_lock);
 	pthread_cond_destroy(&r->collector_wakes);
 	free(r->junk);
@@ -282,6 +285,8 @@ static void make_locks(struct rdb *r)
 	}
 	pthread_mutex_init(&r->locator_lock, NULL);
 	pthread_mutex_init(&r->junk_lock, NULL);
+	pthread_mutex_init(&r->due_lock, NULL);
+	pthread_mutex_init(&r->floor_lock, NULL);
 	pthread_mutex_init(&r->collector_lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -302,6 +307,7 @@ static struct rdb *make(const struct store_options *opt)
 	if (asprintf(&r->tmp, "%s/tmp", opt->dir) < 0)
 		r->tmp = NULL;
 	make_options(r);
+	due_begin(r);
 	return r;
 }
 
@@ -327,6 +333,8 @@ static enum err_code open_engine(void **self, const struct store_options *opt, s
 		rc = empty_tmp(r->tmp, e);
 	if (rc == ERR_OK)
 		rc = rdb_locators_load(r, e);
+	if (rc == ERR_OK)
+		rc = alive_load(r, e);
 	if (rc == ERR_OK)
 		rc = rdb_recover(r, e);
 	if (rc == ERR_OK)
@@ -359,11 +367,10 @@ static enum err_code blob(void *self, const struct digest *d, struct blob *out, 
 }
 
 /* Without the log, which max_total_wal_size bounds. */
-static uint64_t bytes_on_disk(void *self)
+static uint64_t bytes_on_disk(struct rdb *r)
 {
 	static const char *const properties[] = { "rocksdb.total-sst-files-size",
 						  "rocksdb.total-blob-file-size" };
-	struct rdb *r = self;
 	uint64_t sum = 0, v;
 
 	for (int f = 0; f < CF_COUNT; f++)
@@ -371,6 +378,16 @@ static uint64_t bytes_on_disk(void *self)
 			if (rocksdb_property_int_cf(r->db, r->cf[f], properties[i], &v) == 0)
 				sum += v;
 	return sum;
+}
+
+static void measure(void *self, struct store_stats *out)
+{
+	struct rdb *r = self;
+
+	out->bytes_on_disk = bytes_on_disk(r);
+	out->uploads_alive = atomic_load(&r->alive[ALIVE_UPLOADS]);
+	out->uploads_finished = atomic_load(&r->alive[ALIVE_FINISHED]);
+	out->bytes_alive = atomic_load(&r->alive[ALIVE_BYTES]);
 }
 
 const struct engine engine_rocksdb = {
@@ -391,7 +408,8 @@ const struct engine engine_rocksdb = {
 	.next_open = rdb_next_open,
 	.bucket = rdb_bucket,
 	.due = rdb_due,
+	.overdue = rdb_overdue,
 	.blob = blob,
 	.next_blob = rdb_next_blob,
-	.bytes_on_disk = bytes_on_disk,
+	.measure = measure,
 };

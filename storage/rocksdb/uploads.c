@@ -23,7 +23,7 @@ enum err_code rdb_lookup(struct rdb *r, const struct upload_id *id, struct uploa
 	return rc;
 }
 
-static void batch_leave_bucket(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *u)
+static void batch_leave_bucket(struct rdb *r, struct batch *b, const struct upload *u)
 {
 	struct key k = key_bucket(&u->bucket, &u->id);
 
@@ -37,7 +37,7 @@ static bool same_share(const struct upload *a, const struct upload *b)
 	       upload_weight(a) == upload_weight(b) && a->created_s == b->created_s;
 }
 
-static void batch_share(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *was,
+static void batch_share(struct rdb *r, struct batch *b, const struct upload *was,
 			const struct upload *now)
 {
 	struct key k = key_bucket(&now->bucket, &now->id);
@@ -55,11 +55,10 @@ static void batch_share(struct rdb *r, rocksdb_writebatch_t *b, const struct upl
 
 /* An upload that is created and finished at once is never among the unfinished: that is how most of
  * them are. */
-static void batch_index(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *was,
+static void batch_index(struct rdb *r, struct batch *b, const struct upload *was,
 			const struct upload *now)
 {
-	struct key is_due = key_due(now->expires_s, &now->id), open = key_unfinished(&now->id);
-	struct key was_due;
+	struct key open = key_unfinished(&now->id), was_due;
 
 	if (was == NULL && !now->finished)
 		batch_put(r, b, CF_RECORDS, &open, nothing);
@@ -71,10 +70,10 @@ static void batch_index(struct rdb *r, rocksdb_writebatch_t *b, const struct upl
 		was_due = key_due(was->expires_s, &was->id);
 		batch_delete(r, b, CF_RECORDS, &was_due);
 	}
-	batch_put(r, b, CF_RECORDS, &is_due, nothing);
+	batch_put_due(r, b, now->expires_s, &now->id);
 }
 
-enum err_code batch_upload(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *was,
+enum err_code batch_upload(struct rdb *r, struct batch *b, const struct upload *was,
 			   const struct upload *now, struct err *e)
 {
 	struct key k = key_upload(&now->id);
@@ -87,21 +86,24 @@ enum err_code batch_upload(struct rdb *r, rocksdb_writebatch_t *b, const struct 
 	free(value);
 	batch_index(r, b, was, now);
 	batch_share(r, b, was, now);
+	change_add(&b->change, now, 1);
+	if (was != NULL)
+		change_add(&b->change, was, -1);
 	return ERR_OK;
 }
 
-static void batch_tombstone(struct rdb *r, rocksdb_writebatch_t *b, const struct upload_id *id,
+static void batch_tombstone(struct rdb *r, struct batch *b, const struct upload_id *id,
 			    int64_t until_s)
 {
-	struct key record = key_upload(id), due = key_due(until_s, id);
+	struct key record = key_upload(id);
 	uint8_t value[TOMBSTONE_SIZE];
 
 	record_encode_tombstone(value, until_s);
 	batch_put(r, b, CF_RECORDS, &record, (struct bytes){ value, sizeof(value) });
-	batch_put(r, b, CF_RECORDS, &due, nothing);
+	batch_put_due(r, b, until_s, id);
 }
 
-void batch_forget_upload(struct rdb *r, rocksdb_writebatch_t *b, const struct upload *u,
+void batch_forget_upload(struct rdb *r, struct batch *b, const struct upload *u,
 			 int64_t remember_until_s)
 {
 	struct key record = key_upload(&u->id), due = key_due(u->expires_s, &u->id);
@@ -114,6 +116,7 @@ void batch_forget_upload(struct rdb *r, rocksdb_writebatch_t *b, const struct up
 	if (!u->finished)
 		batch_delete(r, b, CF_RECORDS, &open);
 	batch_leave_bucket(r, b, u);
+	change_add(&b->change, u, -1);
 	if (remember_until_s == 0)
 		return;
 	if (remember_until_s < u->spent_until_s)
@@ -137,18 +140,22 @@ static enum err_code tombstone_until(struct rdb *r, const struct upload_id *id, 
 	return rc;
 }
 
-enum err_code rdb_forget_tombstone(struct rdb *r, const struct upload_id *id, struct err *e)
+enum err_code rdb_forget_tombstone(struct rdb *r, const struct upload_id *id, bool sync,
+				   struct err *e)
 {
-	struct upload u = { .id = *id, .finished = true };
-	rocksdb_writebatch_t *b;
-	enum err_code rc = tombstone_until(r, id, &u.expires_s, e);
+	struct key record = key_upload(id), due;
+	int64_t until_s;
+	struct batch b;
+	enum err_code rc = tombstone_until(r, id, &until_s, e);
 
 	if (rc != ERR_OK)
 		return rc;
-	b = rocksdb_writebatch_create();
-	batch_forget_upload(r, b, &u, 0);
-	rc = rdb_write(r, b, true, "forget a tombstone", e);
-	rocksdb_writebatch_destroy(b);
+	due = key_due(until_s, id);
+	b = batch_new();
+	batch_delete(r, &b, CF_RECORDS, &record);
+	batch_delete(r, &b, CF_RECORDS, &due);
+	rc = rdb_write(r, &b, sync, "forget a tombstone", e);
+	batch_free(&b);
 	return rc;
 }
 
@@ -157,17 +164,17 @@ static enum err_code extend_locked(struct rdb *r, const struct upload *was, int6
 				   struct err *e)
 {
 	struct upload now = *was;
-	rocksdb_writebatch_t *b;
+	struct batch b;
 	enum err_code rc;
 
 	if (was->expires_s == expires_s)
 		return ERR_OK;
 	now.expires_s = expires_s;
-	b = rocksdb_writebatch_create();
-	rc = batch_upload(r, b, was, &now, e);
+	b = batch_new();
+	rc = batch_upload(r, &b, was, &now, e);
 	if (rc == ERR_OK)
-		rc = rdb_write(r, b, true, "extend", e);
-	rocksdb_writebatch_destroy(b);
+		rc = rdb_write(r, &b, true, "extend", e);
+	batch_free(&b);
 	return rc;
 }
 
@@ -187,48 +194,23 @@ enum err_code rdb_extend(void *self, const struct upload_id *id, int64_t expires
 	return rc;
 }
 
-enum err_code rdb_due(void *self, int64_t now, struct upload_id *ids, size_t max, size_t *count,
-		      struct err *e)
-{
-	static const uint8_t prefix[] = { KEY_DUE };
-	struct upload_id none = { { 0 } };
-	struct key first = key_due(0, &none);
-	rocksdb_iterator_t *it = rdb_iterate(self, CF_RECORDS);
-	size_t n = 0;
-	enum err_code rc;
-
-	for (rdb_seek(it, &first); n < max && rdb_iter_within(it, prefix, 1);
-	     rocksdb_iter_next(it)) {
-		struct bytes k = rdb_iter_key(it);
-
-		if (k.len != first.len || (int64_t)bytes_get_u64(k.data + 1) > now)
-			break;
-		memcpy(ids[n++].b, k.data + 9, sizeof(ids->b));
-	}
-	rc = rdb_iter_end(it, e);
-	if (rc == ERR_OK)
-		*count = n;
-	return rc;
-}
-
 enum err_code rdb_next_open(void *self, const struct upload_id *after, struct upload_id *out,
 			    struct err *e)
 {
-	static const uint8_t prefix[] = { KEY_UNFINISHED };
 	struct upload_id zero = { { 0 } };
 	struct key first = key_unfinished(after != NULL ? after : &zero);
-	rocksdb_iterator_t *it = rdb_iterate(self, CF_RECORDS);
 	struct upload_id found;
+	struct range x;
 	bool any;
 	enum err_code rc;
 
-	rdb_seek(it, &first);
-	if (after != NULL && rdb_iter_within(it, first.b, first.len))
-		rocksdb_iter_next(it);
-	any = rdb_iter_within(it, prefix, 1) && rdb_iter_key(it).len == first.len;
+	range_open_prefix(self, &x, &first, 1);
+	if (after != NULL && rdb_iter_within(x.it, first.b, first.len))
+		rocksdb_iter_next(x.it);
+	any = rocksdb_iter_valid(x.it) && rdb_iter_key(x.it).len == first.len;
 	if (any)
-		memcpy(found.b, rdb_iter_key(it).data + 1, sizeof(found.b));
-	rc = rdb_iter_end(it, e);
+		memcpy(found.b, rdb_iter_key(x.it).data + 1, sizeof(found.b));
+	rc = range_close(&x, e);
 	if (rc != ERR_OK)
 		return rc;
 	if (!any)
@@ -253,14 +235,13 @@ enum err_code rdb_bucket(void *self, const struct bucket_id *b, store_each *each
 			 struct err *e)
 {
 	static const struct upload_id zero;
-	struct key prefix = key_bucket(b, &zero);
-	rocksdb_iterator_t *it = rdb_iterate(self, CF_RECORDS);
+	struct key first = key_bucket(b, &zero);
+	struct range x;
 	enum err_code rc = ERR_OK, ended;
 
-	prefix.len -= sizeof(zero);
-	for (rdb_seek(it, &prefix); rc == ERR_OK && rdb_iter_within(it, prefix.b, prefix.len);
-	     rocksdb_iter_next(it))
-		rc = tell_share(it, each, ctx, e);
-	ended = rdb_iter_end(it, e);
+	for (range_open_prefix(self, &x, &first, first.len - sizeof(zero));
+	     rc == ERR_OK && rocksdb_iter_valid(x.it); rocksdb_iter_next(x.it))
+		rc = tell_share(x.it, each, ctx, e);
+	ended = range_close(&x, e);
 	return rc != ERR_OK ? rc : ended;
 }

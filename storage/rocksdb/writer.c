@@ -109,7 +109,7 @@ static enum err_code need_locator(struct rdb_writer *w, struct err *e)
 	return w->locator != 0 ? ERR_OK : rdb_locator(w->db, &w->locator, e);
 }
 
-static void batch_mark(struct rdb_writer *w, rocksdb_writebatch_t *b)
+static void batch_mark(struct rdb_writer *w, struct batch *b)
 {
 	struct key k = key_open(w->locator);
 	struct bytes id = { w->rec->id.b, sizeof(w->rec->id.b) };
@@ -130,15 +130,15 @@ static enum err_code add_extent(struct rdb_writer *w, size_t len, uint32_t place
 /* Once ingested, bytes stay on disk whatever happens; so the mark has to be durable before. */
 static enum err_code mark_durably(struct rdb_writer *w, struct err *e)
 {
-	rocksdb_writebatch_t *b;
+	struct batch b;
 	enum err_code rc;
 
 	if (w->mark_durable)
 		return ERR_OK;
-	b = rocksdb_writebatch_create();
-	batch_mark(w, b);
-	rc = rdb_write(w->db, b, true, "mark a segment", e);
-	rocksdb_writebatch_destroy(b);
+	b = batch_new();
+	batch_mark(w, &b);
+	rc = rdb_write(w->db, &b, true, "mark a segment", e);
+	batch_free(&b);
 	w->marked = w->marked || rc == ERR_OK;
 	w->mark_durable = rc == ERR_OK;
 	return rc;
@@ -263,14 +263,14 @@ static enum err_code stage_segment(struct rdb_writer *w, struct bytes data, stru
  * durable too. The same goes for the mark. */
 static enum err_code stage_row(struct rdb_writer *w, struct bytes data, struct err *e)
 {
-	rocksdb_writebatch_t *b = rocksdb_writebatch_create();
+	struct batch b = batch_new();
 	enum err_code rc;
 
 	if (!w->marked)
-		batch_mark(w, b);
-	batch_put_row(w->db, b, w->locator, w->end, data);
-	rc = rdb_write(w->db, b, false, "write a row", e);
-	rocksdb_writebatch_destroy(b);
+		batch_mark(w, &b);
+	batch_put_row(w->db, &b, w->locator, w->end, data);
+	rc = rdb_write(w->db, &b, false, "write a row", e);
+	batch_free(&b);
 	if (rc != ERR_OK)
 		return rc;
 	w->marked = true;
@@ -312,7 +312,7 @@ static enum err_code check_unchanged(struct rdb_writer *w, struct err *e)
 
 /* Puts the tail behind what is staged: into the segment that is open, which ends with it, or as a
  * row of the batch. */
-static enum err_code lay_tail(struct rdb_writer *w, rocksdb_writebatch_t *b, struct bytes tail,
+static enum err_code lay_tail(struct rdb_writer *w, struct batch *b, struct bytes tail,
 			      struct err *e)
 {
 	enum err_code rc = ERR_OK;
@@ -334,7 +334,7 @@ static enum err_code lay_tail(struct rdb_writer *w, rocksdb_writebatch_t *b, str
 /* An earlier writer of this upload may have left junk in a locator of its own that nobody could
  * remove yet. Once the upload is finished, its locators may belong to others: the mark must not
  * outlive it. */
-static enum err_code batch_clear_old_mark(struct rdb_writer *w, rocksdb_writebatch_t *b,
+static enum err_code batch_clear_old_mark(struct rdb_writer *w, struct batch *b,
 					  const struct extent *x, struct err *e)
 {
 	struct key mark = key_open(x->locator);
@@ -352,7 +352,7 @@ static enum err_code batch_clear_old_mark(struct rdb_writer *w, rocksdb_writebat
 	return ERR_OK;
 }
 
-static enum err_code batch_clear_marks(struct rdb_writer *w, rocksdb_writebatch_t *b, struct err *e)
+static enum err_code batch_clear_marks(struct rdb_writer *w, struct batch *b, struct err *e)
 {
 	const struct extents *x = &w->extents;
 	struct key own = key_open(w->locator);
@@ -367,8 +367,8 @@ static enum err_code batch_clear_marks(struct rdb_writer *w, rocksdb_writebatch_
 	return rc;
 }
 
-static enum err_code batch_finish(struct rdb_writer *w, rocksdb_writebatch_t *b,
-				  const struct upload *u, bool new_blob, struct err *e)
+static enum err_code batch_finish(struct rdb_writer *w, struct batch *b, const struct upload *u,
+				  bool new_blob, struct err *e)
 {
 	static const struct leaves none;
 	struct key holder = key_holder(&u->digest, &u->id);
@@ -399,8 +399,8 @@ static struct upload next_record(const struct rdb_writer *w, const struct commit
 }
 
 /* Writes the batch; from there on the new record is the writer's. */
-static enum err_code write_commit(struct rdb_writer *w, rocksdb_writebatch_t *b,
-				  const struct upload *u, struct err *e)
+static enum err_code write_commit(struct rdb_writer *w, struct batch *b, const struct upload *u,
+				  struct err *e)
 {
 	struct upload *made = upload_clone(u);
 	enum err_code rc;
@@ -430,21 +430,21 @@ static enum err_code write_commit(struct rdb_writer *w, rocksdb_writebatch_t *b,
 static enum err_code commit_own(struct rdb_writer *w, const struct commit *c, struct err *e)
 {
 	struct upload u = next_record(w, c);
-	rocksdb_writebatch_t *b = rocksdb_writebatch_create();
+	struct batch b = batch_new();
 	enum err_code rc;
 
-	rc = lay_tail(w, b, c->tail, e);
+	rc = lay_tail(w, &b, c->tail, e);
 	if (rc != ERR_OK)
 		goto out;
 	u.offset = w->end;
 	u.extents = w->extents.v;
 	u.extent_count = w->extents.count;
 	if (u.finished)
-		rc = batch_finish(w, b, &u, true, e);
+		rc = batch_finish(w, &b, &u, true, e);
 	if (rc == ERR_OK)
-		rc = write_commit(w, b, &u, e);
+		rc = write_commit(w, &b, &u, e);
 out:
-	rocksdb_writebatch_destroy(b);
+	batch_free(&b);
 	return rc;
 }
 
@@ -454,7 +454,7 @@ static enum err_code commit_duplicate(struct rdb_writer *w, const struct commit 
 				      const struct blob *blob, struct err *e)
 {
 	struct upload u = next_record(w, c);
-	rocksdb_writebatch_t *b;
+	struct batch b;
 	enum err_code rc;
 
 	if (blob->size != w->end + c->tail.len)
@@ -462,12 +462,12 @@ static enum err_code commit_duplicate(struct rdb_writer *w, const struct commit 
 	u.offset = blob->size;
 	u.extents = blob->extents;
 	u.extent_count = blob->extent_count;
-	b = rocksdb_writebatch_create();
-	batch_release(w->db, b, w->extents.v, w->extents.count);
-	rc = batch_finish(w, b, &u, false, e);
+	b = batch_new();
+	batch_release(w->db, &b, w->extents.v, w->extents.count);
+	rc = batch_finish(w, &b, &u, false, e);
 	if (rc == ERR_OK)
-		rc = write_commit(w, b, &u, e);
-	rocksdb_writebatch_destroy(b);
+		rc = write_commit(w, &b, &u, e);
+	batch_free(&b);
 	if (rc != ERR_OK)
 		return rc;
 	segment_abandon(w);

@@ -6,6 +6,7 @@
  *   - every blob is held by an upload, or needed by a composed blob
  *   - every composed blob needs its leaves, borrows its extents from them, and is needed by nobody
  *   - every upload that counts against a bucket has its share there, and every share its upload
+ *   - what is alive is counted right
  *   - acknowledgements are of an upload that waits for more
  *   - every unfinished upload is listed as such, and no other is; a tombstone is due
  *   - every piece of bytes lies in an extent of a blob of its own or of an unfinished upload
@@ -41,6 +42,7 @@ struct look {
 	struct owned *owned; /* sorted by locator and start, once all are there */
 	size_t owned_count, owned_room;
 	uint64_t uploads, tombstones, blobs, composed, pieces, bytes, findings;
+	struct change alive; /* as it should be counted */
 };
 
 static void finding(struct look *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -276,6 +278,8 @@ static void see_blob(struct look *k, struct bytes key, struct bytes value)
 		check_composed(k, &b, &leaves);
 	else
 		own(k, b.extents, b.extent_count);
+	if (leaves.count == 0)
+		k->alive.bytes += (int64_t)b.size;
 	if (!has_any(k, key_holder(&b.digest, &none)) &&
 	    !has_any(k, key_need(&b.digest, &b.digest)))
 		finding(k, "a blob of %" PRIu64 " bytes that no upload holds and no blob needs",
@@ -368,6 +372,7 @@ static void see_upload(struct look *k, struct bytes key, struct bytes value)
 	u = upload_of(k, &id);
 	if (u == NULL)
 		return;
+	change_add(&k->alive, u, 1);
 	if (!has(k, key_due(u->expires_s, &id)))
 		finding(k, "an upload that never expires");
 	if (bucket_given(&u->bucket) && !has(k, key_bucket(&u->bucket, &id)))
@@ -481,6 +486,26 @@ static void see_record(struct look *k, struct bytes key, struct bytes value)
 			key.len == 17 ? bytes_get_u64(key.data + 1) : 0);
 	else if (prefix != KEY_META)
 		finding(k, "a key of no known kind, %zu bytes", key.len);
+}
+
+static void check_count(struct look *k, enum alive which, int64_t expected)
+{
+	struct key key = key_alive(which);
+	rocksdb_pinnableslice_t *s = record(k, &key);
+	uint64_t v = 0;
+
+	if (s == NULL || !alive_decode(slice_bytes(s), &v) || v != (uint64_t)expected)
+		finding(k, "%.*s is counted as %" PRIu64 ", but there are %" PRId64,
+			(int)key.len - 1, chars(key.b + 1), v, expected);
+	if (s != NULL)
+		rocksdb_pinnableslice_destroy(s);
+}
+
+static void check_counts(struct look *k)
+{
+	check_count(k, ALIVE_UPLOADS, k->alive.uploads);
+	check_count(k, ALIVE_FINISHED, k->alive.finished);
+	check_count(k, ALIVE_BYTES, k->alive.bytes);
 }
 
 /* ---- extents and their pieces ---- */
@@ -645,6 +670,7 @@ static void open_store(struct look *k, const char *dir)
 
 	k->dir = dir;
 	k->options = rocksdb_options_create();
+	rocksdb_options_set_uint64add_merge_operator(k->options);
 	/* as the engine does: no log of RocksDB's own */
 	rocksdb_options_set_db_log_dir(k->options, "/dev/null/none");
 	k->reads = rocksdb_readoptions_create();
@@ -678,6 +704,7 @@ int main(int argc, char **argv)
 	check_tmp(&k);
 	check_files(&k);
 	walk(&k, CF_RECORDS, see_record);
+	check_counts(&k);
 	if (k.owned_count > 0)
 		qsort(k.owned, k.owned_count, sizeof(*k.owned), by_place);
 	check_overlaps(&k);

@@ -2,6 +2,7 @@
 #include "tests/engine/acknowledge.h"
 #include "tests/engine/bucket.h"
 #include "tests/engine/concat.h"
+#include "tests/engine/expire.h"
 #include "tests/engine/fixture.h"
 #include "tests/engine/reuse.h"
 
@@ -491,32 +492,6 @@ static void eight_who_finish_the_same_at_once_share_one_blob(void **state)
 			OK(f, drop_code(f, round * 100 + i));
 		}
 	assert_int_equal(blob_count(f), 0);
-}
-
-static void *live_and_let_die(void *arg)
-{
-	struct thread *t = arg;
-	struct store *s = t->f->store;
-
-	for (unsigned i = 0; t->rc == ERR_OK && i < 8; i++) {
-		unsigned id = t->number * 1000 + i;
-		uint64_t size = mix(id) % (i % 4 == 0 ? MIB(2) : 60000);
-		struct job begin = { .id = id, .seed = id, .to = size / 2, .piece = 30000 };
-		struct job end = { .id = id,
-				   .seed = id,
-				   .from = size / 2,
-				   .to = size,
-				   .append = true,
-				   .finish = true };
-		struct upload_id name = id_of(id);
-
-		t->rc = job_run(s, &begin, &t->err);
-		if (t->rc == ERR_OK)
-			t->rc = job_run(s, &end, &t->err);
-		if (t->rc == ERR_OK && i % 2 == 1)
-			t->rc = store_drop(s, &name, &t->err);
-	}
-	return NULL;
 }
 
 static void sixteen_threads_do_not_disturb_each_other(void **state)
@@ -1051,13 +1026,15 @@ static int teardown(void **state)
 	CONCAT_PROMISES(X)                                           \
 	ACKNOWLEDGE_PROMISES(X)                                      \
 	BUCKET_PROMISES(X)                                           \
-	REUSE_PROMISES(X)
+	REUSE_PROMISES(X)                                            \
+	EXPIRE_PROMISES(X)
 
 /* Of engines that keep things beyond the process. */
 #define DURABLE_PROMISES(X)                                           \
 	X(everything_acknowledged_outlives_closing)                   \
 	X(a_crash_takes_nothing_acknowledged_and_leaves_nothing_else) \
-	DURABLE_CONCAT_PROMISES(X)
+	DURABLE_CONCAT_PROMISES(X)                                    \
+	DURABLE_EXPIRE_PROMISES(X)
 
 #define X(name) { #name, name, setup, teardown, NULL },
 static const struct CMUnitTest promises[] = { PROMISES(X) };
@@ -1095,7 +1072,7 @@ static void add_promises(const struct variant *v, const struct CMUnitTest *p, si
 	}
 }
 
-static const struct body bodies[] = { BODY(write_and_stage), CONCAT_BODIES };
+static const struct body bodies[] = { BODY(write_and_stage), CONCAT_BODIES, EXPIRE_BODIES };
 
 int main(int argc, char **argv)
 {

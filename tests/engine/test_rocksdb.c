@@ -74,6 +74,17 @@ static size_t files_in(const char *dir, const char *suffix, char *last, size_t s
 	return n;
 }
 
+static void join_1_2(struct fixture *f)
+{
+	const struct upload_id parts[] = { id_of(1), id_of(2), id_of(1) };
+	struct job j = { .id = 9 };
+	struct upload rec = record_of(&j);
+	struct digest digest = { { 9 } }; /* the store takes our word for it */
+
+	OK(f,
+	   store_concat(f->store, &rec, parts, 3, &digest, 100000 + 5000 + 100000, NULL, &f->err));
+}
+
 /* ---- who may open ---- */
 
 static void a_newer_format_is_refused(void **state)
@@ -125,6 +136,50 @@ static void a_store_of_format_1_is_taken_over(void **state)
 	upload_free(u);
 }
 
+static void raw_forget(struct rdb *r, const struct key *k)
+{
+	char *text = NULL;
+
+	rocksdb_delete_cf(r->db, r->synced, r->cf[CF_RECORDS], chars(k->b), k->len, &text);
+	assert_null(text);
+}
+
+/* Format 3 had no counts. */
+static void a_store_of_format_3_is_counted_once(void **state)
+{
+	struct fixture *f = *state;
+	struct key k = key_meta("format");
+	struct store_stats s;
+	struct upload_id gone = id_of(4);
+	struct rdb *r;
+
+	RUN(f, .id = 1, .seed = 1, .to = 100000, .finish = true);
+	RUN(f, .id = 2, .seed = 2, .to = 5000, .finish = true);
+	RUN(f, .id = 3, .seed = 3, .to = 70);
+	RUN(f, .id = 4, .seed = 4, .to = 80);
+	OK(f, store_terminate(f->store, &gone, 5000, &f->err));
+	join_1_2(f);
+	r = raw_open(f);
+	raw_put(r, &k, (struct bytes){ (const uint8_t *)"\0\0\0\3", 4 });
+	for (int i = 0; i < ALIVE_COUNT; i++) {
+		k = key_alive(i);
+		raw_forget(r, &k);
+	}
+	raw_close(f, r);
+	for (unsigned round = 0; round < 2; round++) {
+		store_stats(f->store, &s);
+		assert_int_equal(s.uploads_alive, 4);
+		assert_int_equal(s.uploads_finished, 3);
+		assert_int_equal(s.bytes_alive, 100000 + 5000 + 70);
+		fixture_reopen(f);
+	}
+	RUN(f, .id = 5, .seed = 5, .to = 30);
+	OK(f, drop_code(f, 3));
+	store_stats(f->store, &s);
+	assert_int_equal(s.uploads_alive, 4);
+	assert_int_equal(s.bytes_alive, 100000 + 5000 + 30);
+}
+
 static void a_family_nobody_here_knows_is_a_newer_format(void **state)
 {
 	struct fixture *f = *state;
@@ -167,7 +222,7 @@ static void a_folder_that_cannot_be_made_is_an_error(void **state)
 
 /* ---- layout ---- */
 
-static void a_small_upload_leaves_five_keys_and_no_other_trace(void **state)
+static void a_small_upload_writes_five_keys_and_three_counts(void **state)
 {
 	struct fixture *f = *state;
 	struct rdb *r = raw_open(f);
@@ -177,8 +232,9 @@ static void a_small_upload_leaves_five_keys_and_no_other_trace(void **state)
 	fixture_open(f);
 	RUN(f, .id = 1, .seed = 1, .to = 100000, .finish = true);
 	r = raw_open(f);
-	/* row, record, due, blob, holder; and the locators reserved by each of two openings */
-	assert_int_equal(rocksdb_get_latest_sequence_number(r->db) - before, 5 + 2);
+	/* row, record, due, blob, holder; what that adds to uploads, finished ones and bytes; and
+	 * the locators reserved by each of two openings */
+	assert_int_equal(rocksdb_get_latest_sequence_number(r->db) - before, 5 + 3 + 2);
 	raw_close(f, r);
 }
 
@@ -194,17 +250,6 @@ static uint64_t keys_written(struct fixture *f, void (*call)(struct fixture *f))
 	after = rocksdb_get_latest_sequence_number(r->db);
 	raw_close(f, r);
 	return after - before - 2; /* the locators reserved by each of two openings */
-}
-
-static void join_1_2(struct fixture *f)
-{
-	const struct upload_id parts[] = { id_of(1), id_of(2), id_of(1) };
-	struct job j = { .id = 9 };
-	struct upload rec = record_of(&j);
-	struct digest digest = { { 9 } }; /* the store takes our word for it */
-
-	OK(f,
-	   store_concat(f->store, &rec, parts, 3, &digest, 100000 + 5000 + 100000, NULL, &f->err));
 }
 
 static void drop_1(struct fixture *f)
@@ -233,16 +278,16 @@ static void calls_write_few_keys(void **state)
 
 	RUN(f, .id = 1, .seed = 1, .to = 100000, .finish = true);
 	RUN(f, .id = 2, .seed = 2, .to = 5000, .finish = true);
-	/* record, due, holder, blob, and who needs each of two leaves */
-	assert_int_equal(keys_written(f, join_1_2), 4 + 2);
+	/* record, due, holder, blob, and who needs each of two leaves; two counts */
+	assert_int_equal(keys_written(f, join_1_2), 4 + 2 + 2);
 	/* record, due, holder, and who of its recipients has it; its blob stays */
-	assert_int_equal(keys_written(f, drop_1), 4);
-	/* the same as joining, the recipients, and of one leaf the blob and its row */
-	assert_int_equal(keys_written(f, drop_9), 7 + 2);
+	assert_int_equal(keys_written(f, drop_1), 4 + 2);
+	/* the same as joining, the recipients, and of one leaf the blob and its row; and bytes */
+	assert_int_equal(keys_written(f, drop_9), 7 + 2 + 3);
 	/* record, due, and that it is unfinished */
-	assert_int_equal(keys_written(f, create_10), 3);
+	assert_int_equal(keys_written(f, create_10), 3 + 1);
 	/* the same, and what it is to its bucket */
-	assert_int_equal(keys_written(f, create_11), 4);
+	assert_int_equal(keys_written(f, create_11), 4 + 1);
 }
 
 static struct extent first_extent(struct fixture *f, unsigned id)
@@ -465,7 +510,7 @@ static void garbage_noted_before_a_crash_is_removed_at_open(void **state)
 	struct key record_key, due, blob, holder, garbage;
 	struct rdb *r;
 	uint8_t length[8];
-	rocksdb_writebatch_t *b = rocksdb_writebatch_create();
+	struct batch b = batch_new();
 
 	/* what a drop writes, without what it does after */
 	RUN(f, .id = 1, .seed = 1, .to = MIB(2), .expect = MIB(2), .finish = true);
@@ -478,13 +523,13 @@ static void garbage_noted_before_a_crash_is_removed_at_open(void **state)
 	bytes_put_u64(length, u->extents[0].length);
 	r = raw_open(f);
 	assert_int_equal(segment_files(r), 2);
-	batch_delete(r, b, CF_RECORDS, &record_key);
-	batch_delete(r, b, CF_RECORDS, &due);
-	batch_delete(r, b, CF_RECORDS, &blob);
-	batch_delete(r, b, CF_RECORDS, &holder);
-	batch_put(r, b, CF_RECORDS, &garbage, (struct bytes){ length, 8 });
-	OK(f, rdb_write(r, b, true, "test", &f->err));
-	rocksdb_writebatch_destroy(b);
+	batch_delete(r, &b, CF_RECORDS, &record_key);
+	batch_delete(r, &b, CF_RECORDS, &due);
+	batch_delete(r, &b, CF_RECORDS, &blob);
+	batch_delete(r, &b, CF_RECORDS, &holder);
+	batch_put(r, &b, CF_RECORDS, &garbage, (struct bytes){ length, 8 });
+	OK(f, rdb_write(r, &b, true, "test", &f->err));
+	batch_free(&b);
 	raw_close(f, r);
 	r = raw_open(f);
 	assert_int_equal(segment_files(r), 0);
@@ -725,11 +770,11 @@ static rocksdb_pinnableslice_t *raw_row(struct fixture *f, struct rdb *r, const 
 
 static void raw_put_row(struct fixture *f, struct rdb *r, const struct key *k, struct bytes value)
 {
-	rocksdb_writebatch_t *b = rocksdb_writebatch_create();
+	struct batch b = batch_new();
 
-	batch_put(r, b, CF_ROWS, k, value);
-	OK(f, rdb_write(r, b, true, "test", &f->err));
-	rocksdb_writebatch_destroy(b);
+	batch_put(r, &b, CF_ROWS, k, value);
+	OK(f, rdb_write(r, &b, true, "test", &f->err));
+	batch_free(&b);
 }
 
 static struct key first_row(struct fixture *f, unsigned id)
@@ -1184,10 +1229,11 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		PROMISE(a_newer_format_is_refused),
 		PROMISE(a_store_of_format_1_is_taken_over),
+		PROMISE(a_store_of_format_3_is_counted_once),
 		PROMISE(a_family_nobody_here_knows_is_a_newer_format),
 		PROMISE(a_folder_in_use_is_refused),
 		PROMISE(a_folder_that_cannot_be_made_is_an_error),
-		PROMISE(a_small_upload_leaves_five_keys_and_no_other_trace),
+		PROMISE(a_small_upload_writes_five_keys_and_three_counts),
 		PROMISE(calls_write_few_keys),
 		PROMISE(a_composed_blob_borrows_its_extents),
 		PROMISE(segments_of_leaves_are_given_back_at_once),
