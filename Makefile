@@ -119,7 +119,7 @@ CRASH   := tests/crash/crash.c tests/crash/chance.c tests/crash/ask.c tests/cras
 # Suites of librestante and of the media files' preparation, and of the command (scripts).
 LIBRARY := test_envelope test_token_api test_grant_api test_voice test_video test_key test_seal test_tamper test_age_vectors test_age_tool test_transport test_patience test_trust test_http2 test_client test_wiped test_retry test_fetching test_part_file test_answers test_seek test_live test_photo test_photo_limits test_thumbhash test_ciphertext test_source test_upload test_resume
 ALONE   := proto/test_handover proto/test_limits library/test_patience library/test_live
-COMMAND := headers install embedding put get token grant integration settings usage metrics operator
+COMMAND := headers install embedding put get token grant integration settings usage metrics operator service
 
 # The shared library; named here, as what is asked for below is read in this order.
 SONAME := librestante.so.0
@@ -357,6 +357,13 @@ install: all
 	install -D -m 644 $(BUILD)/restante.pc $(DESTDIR)$(LIBDIR)/pkgconfig/restante.pc
 	install -D -m 644 doc/envelope.schema.json \
 	    $(DESTDIR)$(PREFIX)/share/doc/restante/envelope.schema.json
+	sed 's|/usr/local/sbin/|$(PREFIX)/sbin/|' conf/restanted.service >$(BUILD)/restanted.service
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m 644 $(BUILD)/restanted.service conf/restanted.socket conf/restanted-tls.socket \
+	    $(DESTDIR)$(PREFIX)/lib/systemd/system/
+	install -D -m 644 conf/restante.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/restante.conf
+	install -D -m 644 conf/restante.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/restante.conf
+	install -m 644 conf/nginx.conf conf/Caddyfile $(DESTDIR)$(PREFIX)/share/doc/restante/
 clean:
 	rm -rf build
 
