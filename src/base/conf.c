@@ -9,7 +9,7 @@
 #include <string.h>
 
 /*   file      = { statement | ";" | "," }
- *   statement = name [ "=" | ":" ] ( value | list ) | name [ "=" | ":" ] "{" file "}"
+ *   statement = name [ "=" | ":" ] ( value | list ) | name [ "=" | ":" ] [ value ] "{" file "}"
  *             | ".include" string
  *   list      = "[" [ value { "," value } ] "]"
  *   value     = string | anything up to ";" "," "{" "}" or the end of the line
@@ -35,6 +35,7 @@ struct reader {
 	unsigned nesting; /* of blocks */
 	unsigned files;   /* of includes */
 	unsigned ignored; /* inside so many blocks that nobody knows */
+	bool named;       /* inside a named block */
 	bool includes;    /* may .include read files? */
 	bool nomem;
 };
@@ -254,6 +255,10 @@ static bool takes(struct reader *r, unsigned line, const char *name, bool list)
 	case CONF_BLOCK:
 		complain(r, line, "%s is a block: write %s { ... }", name, name);
 		return false;
+	case CONF_NAMED:
+		complain(r, line, "%s is a block with a name: write %s \"NAME\" { ... }", name,
+			 name);
+		return false;
 	case CONF_UNKNOWN:
 		break;
 	}
@@ -316,33 +321,66 @@ static void read_list(struct reader *r, const char *name)
 }
 
 static void read_include(struct reader *r);
-static void read_block(struct reader *r, const char *block, unsigned line);
+static void read_block(struct reader *r, const char *block, const char *title, unsigned line);
 
-/* A block where `name` stands in `outer`; what is in one that nobody knows is read past. */
-static void enter_block(struct reader *r, const char *outer, const char *name, bool titled)
+/* What is between the braces; the first of them is next. */
+static void read_braces(struct reader *r, const char *block, const char *title)
 {
-	char full[80];
-	unsigned line = r->line;
-	bool known = outer[0] == '\0' && kind(r, name) == CONF_BLOCK && !titled;
+	const unsigned line = r->line;
 
-	full_name(full, outer, name);
-	if (!known && r->ignored == 0)
-		complain(r, line,
-			 kind(r, full) == CONF_VALUE || kind(r, full) == CONF_LIST
-				 ? "%s: takes a value, not a block"
-				 : "unknown block %s",
-			 full);
 	if (r->nesting == NESTING_MAX) {
 		complain(r, line, "blocks within blocks within blocks");
 		r->p = r->end;
 		return;
 	}
-	r->ignored += !known;
 	r->nesting++;
 	step(r);
-	read_block(r, name, line);
+	read_block(r, block, title, line);
 	r->nesting--;
+}
+
+static void say_unknown(struct reader *r, const char *full)
+{
+	switch (kind(r, full)) {
+	case CONF_VALUE:
+	case CONF_LIST:
+		complain(r, r->line, "%s: takes a value, not a block", full);
+		return;
+	case CONF_NAMED:
+		complain(r, r->line,
+			 r->named ? "%s: not inside another one" : "%s: its name is missing", full);
+		return;
+	case CONF_UNKNOWN:
+	case CONF_BLOCK:
+		complain(r, r->line, "unknown block %s", full);
+		return;
+	}
+}
+
+/* A block where `name` stands in `outer`; what is in one that nobody knows is read past. */
+static void enter_block(struct reader *r, const char *outer, const char *name, bool titled)
+{
+	char full[80];
+	bool known = outer[0] == '\0' && kind(r, name) == CONF_BLOCK && !titled;
+
+	full_name(full, outer, name);
+	if (!known && r->ignored == 0)
+		say_unknown(r, full);
+	r->ignored += !known;
+	read_braces(r, name, name);
 	r->ignored -= !known;
+}
+
+static void enter_named(struct reader *r, const char *block, const struct word *name)
+{
+	char where[CONF_WHERE_SIZE];
+
+	(void)snprintf(where, sizeof(where), "%.200s:%u", r->file, name->line);
+	r->user->begin(r->user->ctx, block, name->text, where);
+	r->named = true;
+	read_braces(r, "", block);
+	r->named = false;
+	r->user->end(r->user->ctx);
 }
 
 /* Skips to "{" if that is what comes next, be it on another line. */
@@ -360,10 +398,12 @@ static void read_statement(struct reader *r, const char *block)
 {
 	struct word name, value;
 	char full[80];
+	bool named;
 
 	if (!read_name(r, &name))
 		return;
 	full_name(full, block, name.text);
+	named = r->ignored == 0 && !r->named && kind(r, full) == CONF_NAMED;
 	skip(r, BLANK);
 	skip_to_brace(r);
 	if (strcmp(name.text, ".include") == 0) {
@@ -379,15 +419,20 @@ static void read_statement(struct reader *r, const char *block)
 	} else if (at(r, '[')) {
 		read_list(r, full);
 	} else if (read_value(r, full, &value, "\n;,{}")) {
-		if (at(r, '{'))
+		if (named)
+			skip_to_brace(r);
+		if (named && at(r, '{'))
+			enter_named(r, full, &value);
+		else if (at(r, '{'))
 			enter_block(r, block, name.text, true);
 		else if (r->ignored == 0 && takes(r, value.line, full, false))
 			take(r, full, &value);
 	}
 }
 
-/* Statements up to the end of the block, or of the file. */
-static void read_block(struct reader *r, const char *block, unsigned line)
+/* Statements up to the end of the block, or of the file. Names begin with the block's; the title is
+ * for people. */
+static void read_block(struct reader *r, const char *block, const char *title, unsigned line)
 {
 	for (skip(r, SPACE ";,"); r->p < r->end; skip(r, SPACE ";,")) {
 		if (!at(r, '}')) {
@@ -400,7 +445,7 @@ static void read_block(struct reader *r, const char *block, unsigned line)
 		complain(r, r->line, "\"}\" without a block");
 	}
 	if (r->nesting > 0)
-		complain(r, line, "block %.40s is never closed", block);
+		complain(r, line, "block %.40s is never closed", title);
 }
 
 /* ---- files ----------------------------------------------------------------------------- */
@@ -456,7 +501,7 @@ static void include(struct reader *r, const char *path, unsigned line)
 		inner.file = full;
 		inner.p = text;
 		inner.end = text + n;
-		read_block(&inner, "", 1);
+		read_block(&inner, "", "", 1);
 	} else if (rc == ERR_IO) {
 		complain(r, line, ".include: %s", e.why);
 	}
@@ -491,7 +536,7 @@ static enum err_code read_all(const char *file, const char *text, size_t n,
 			    .line = 1,
 			    .includes = includes };
 
-	read_block(&r, "", 1);
+	read_block(&r, "", "", 1);
 	return r.nomem ? err_set(e, ERR_NOMEM, "reading settings") : ERR_OK;
 }
 

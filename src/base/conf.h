@@ -12,11 +12,14 @@
 
 #include "base/err.h"
 
-enum conf_kind { CONF_UNKNOWN, CONF_VALUE, CONF_LIST, CONF_BLOCK };
+/* A named block is written `server "a" { ... }`, outside of any other, as often as there are names.
+ */
+enum conf_kind { CONF_UNKNOWN, CONF_VALUE, CONF_LIST, CONF_BLOCK, CONF_NAMED };
 
 #define CONF_WHERE_SIZE 216 /* "FILE:3" and its NUL; a file's name is cut to fit */
 
-/* Who is told. Names are full: "upload", "upload.max". What is told lasts for the call only. */
+/* Who is told. Names are full: "upload", "upload.max"; in a named block as they are outside. What
+ * is told lasts for the call only. */
 struct conf_user {
 	void *ctx;
 	enum conf_kind (*kind)(void *ctx, const char *name);
@@ -25,6 +28,9 @@ struct conf_user {
 	void (*value)(void *ctx, const char *name, const char *value, const char *where);
 	/* A problem of the text, "FILE:3: ..."; it may quote any character. Reading goes on. */
 	void (*problem)(void *ctx, const char *text);
+	/* A named block begins, and ends. NULL where no kind is CONF_NAMED. */
+	void (*begin)(void *ctx, const char *block, const char *name, const char *where);
+	void (*end)(void *ctx);
 };
 
 /* Reads a file, and those that it includes. Whatever is wrong inside is told to the user, as is an

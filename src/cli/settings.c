@@ -142,7 +142,9 @@ static void value(void *ctx, const char *name, const char *value, const char *wh
 static bool read_file(struct settings *s, const char *path, struct trouble *t)
 {
 	struct reading r = { .s = s };
-	struct conf_user user = { &r, kind_of, value, problem };
+	const struct conf_user user = {
+		.ctx = &r, .kind = kind_of, .value = value, .problem = problem
+	};
 	struct err e = { 0 };
 
 	if (conf_read_file(path, &user, &e) != ERR_OK)

@@ -131,12 +131,15 @@ static enum err_code open_listeners(struct running *r, struct err *e)
 static enum err_code check_listeners(const struct running *r, const struct settings *set,
 				     struct err *e)
 {
-	for (size_t i = 0; settings_open(set) && i < r->listener_count; i++)
+	const struct settings *open = settings_first_open(set);
+
+	for (size_t i = 0; open != NULL && i < r->listener_count; i++)
 		if (!listen_is_loopback(&r->listeners[i]))
 			return err_set(e, ERR_INVALID,
-				       "%s is open to other machines, and uploads need no grant: "
-				       "set grants.key, or listen on 127.0.0.1 or [::1]",
-				       r->listeners[i].url);
+				       "%s is open to other machines, and uploads%s%.60s need no "
+				       "grant: set grants.key, or listen on 127.0.0.1",
+				       r->listeners[i].url, open != set ? " to server " : "",
+				       open != set ? open->name : "");
 	return ERR_OK;
 }
 

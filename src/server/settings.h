@@ -18,6 +18,8 @@
 #define SETTINGS_LISTEN_MAX 16
 #define SETTINGS_GRANT_KEYS_MAX 64
 #define SETTINGS_KID_MAX 128
+#define SETTINGS_HOSTS_MAX 64
+#define SETTINGS_ALIASES_MAX 64
 
 struct settings_listen {
 	char *address; /* "127.0.0.1:8080", "[::1]:8080"; port 0 lets the system choose */
@@ -30,6 +32,13 @@ struct settings_grant_key {
 	uint8_t key[32]; /* Ed25519 */
 };
 
+struct settings;
+
+struct settings_name {
+	const char *name;            /* "media.example.org", "*.example.org" */
+	const struct settings *host; /* whose it is */
+};
+
 /* Sizes are in bytes, times in seconds, strings are owned and never NULL ("" if unset). */
 struct settings {
 	struct settings_listen listen[SETTINGS_LISTEN_MAX];
@@ -39,6 +48,18 @@ struct settings {
 
 	char *name; /* what grants call this server, "aud"; of a host the name of its block */
 	char *auth; /* auto, open, grants */
+
+	char **alias; /* of a host only: its other names; owned, as they are */
+	size_t alias_count;
+
+	/* Virtual hosts, in the order of the file; owned. Each is settings of its own, in which
+	 * what its block does not say, or cannot, is what is said here; it has no hosts. If there
+	 * are any, every request is for one of them (hosts.h). */
+	struct settings *hosts;
+	size_t host_count;
+	struct settings_name *names; /* of all hosts, sorted; owned */
+	size_t name_count;
+	char *unknown_host; /* first, refuse */
 
 	char *log_level;         /* debug, info, warn, error */
 	char *log_file;          /* "": standard error */
@@ -123,8 +144,17 @@ void settings_keep_fixed(struct settings *wanted, const struct settings *running
 /* The key of that id, to check grants with; NULL: there is none. */
 const uint8_t *settings_grant_key(const struct settings *s, const char *kid);
 
-/* Whether uploads need no grant. */
+/* Whether uploads need no grant: of a host, or of a server without hosts. */
 bool settings_open(const struct settings *s);
+
+/* The first host that is so, or the server itself if it is and has no hosts; NULL: grants are
+ * needed everywhere. */
+const struct settings *settings_first_open(const struct settings *s);
+
+/* Where no request tells the host: the longest upload.ttl_max, and upload.ttl_unfinished, of all.
+ */
+uint64_t settings_longest_ttl(const struct settings *s);
+uint64_t settings_longest_unfinished(const struct settings *s);
 
 /* ERR_INVALID if a listener that other machines reach is open to all; each is told, with its line,
  * as settings_load() does. The server itself asks its sockets. */
@@ -137,6 +167,11 @@ enum err_code settings_check_access(const struct settings *s,
 void settings_print_conf(FILE *f);
 void settings_print_mdoc(FILE *f);
 void settings_print_help(FILE *f);
+
+/* Prints settings as a file that gives the same settings when it is read; what is as it would be
+ * without a word about it is commented out, or, of a host, left out. Has no secrets: certificates'
+ * keys are named only. */
+void settings_print_running(const struct settings *s, FILE *f);
 
 void settings_free(struct settings *s); /* NULL is fine */
 

@@ -24,6 +24,11 @@ static bool fits_level(const char *v)
 	return false;
 }
 
+static bool fits_unknown(const char *v)
+{
+	return strcmp(v, "first") == 0 || strcmp(v, "refuse") == 0;
+}
+
 static bool fits_auth(const char *v)
 {
 	return strcmp(v, "auto") == 0 || strcmp(v, "open") == 0 || strcmp(v, "grants") == 0;
@@ -68,6 +73,14 @@ const struct setting settings_table[] = {
 	  .help = "Who may upload. grants: whoever has a grant signed by one of grants.key. open: "
 		  "whoever can connect, on loopback only. auto: grants where there are keys, else "
 		  "open." },
+	{ "alias", SETTING_NAMES, 0, NULL, .host = true, .host_only = true, .live = true,
+	  .example = "*.media.example.org",
+	  .help = "Another name of a virtual host; *.example.org is every name that ends in "
+		  ".example.org. May be repeated." },
+	{ "unknown_host", SETTING_STRING, AT(unknown_host), "first", .live = true, .bare = true,
+	  .fits = fits_unknown, .range = "first or refuse",
+	  .help = "What a request for a name that no virtual host has comes to: the first of them, "
+		  "or 421." },
 
 	{ "log.level", SETTING_STRING, AT(log_level), "info", .live = true, .bare = true,
 	  .fits = fits_level, .range = "debug, info, warn or error",
@@ -207,10 +220,19 @@ const struct setting settings_table[] = {
 _Static_assert(sizeof(settings_table) / sizeof(*settings_table) == SETTINGS_COUNT,
 	       "SETTINGS_COUNT is what is in the table");
 
+bool settings_table_is_listen(const struct setting *t)
+{
+	return t->type == SETTING_LISTEN || t->type == SETTING_LISTEN_TLS;
+}
+
 bool settings_table_is_list(const struct setting *t)
 {
-	return t->type == SETTING_LISTEN || t->type == SETTING_LISTEN_TLS ||
-	       t->type == SETTING_KEYS;
+	return settings_table_is_listen(t) || t->type == SETTING_KEYS || t->type == SETTING_NAMES;
+}
+
+bool settings_table_in_host(const struct setting *t)
+{
+	return t->host && strcmp(t->name, "name") != 0; /* which stands in front of it */
 }
 
 const struct setting *settings_table_find(const char *name)

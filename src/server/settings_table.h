@@ -15,7 +15,8 @@ enum setting_type {
 	SETTING_BOOL,
 	SETTING_LISTEN,
 	SETTING_LISTEN_TLS,
-	SETTING_KEYS
+	SETTING_KEYS,
+	SETTING_NAMES
 };
 
 struct setting {
@@ -24,7 +25,8 @@ struct setting {
 	size_t offset;     /* of its field in struct settings; not for lists */
 	const char *unset; /* the default, as an operator would write it; NULL: none */
 	uint64_t min, max; /* of numbers */
-	bool host;         /* may differ between virtual hosts */
+	bool host;         /* may differ between virtual hosts; the others are of the server */
+	bool host_only;    /* stands in a server block only */
 	bool live;         /* taken up on SIGHUP; the others need a restart */
 	bool bare;         /* a string of one plain word, printed without quotes */
 	bool (*fits)(const char *value); /* of strings; NULL: anything does */
@@ -33,7 +35,7 @@ struct setting {
 	const char *help;                /* sentences */
 };
 
-#define SETTINGS_COUNT 50
+#define SETTINGS_COUNT 52
 
 /* In the order in which they are printed; the settings of a block follow each other. */
 extern const struct setting settings_table[SETTINGS_COUNT];
@@ -44,8 +46,13 @@ const struct setting *settings_table_find(const char *name);
 /* Does any setting stand in a block of this name? */
 bool settings_table_has_block(const char *name);
 
+/* May it stand in a server block? */
+bool settings_table_in_host(const struct setting *t);
+
 /* The length of the block in the setting's name, 0 if it is outside of any. */
 int settings_table_block_length(const struct setting *t);
+
+bool settings_table_is_listen(const struct setting *t);
 
 /* May it have several values, one a statement or in brackets? */
 bool settings_table_is_list(const struct setting *t);

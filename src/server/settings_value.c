@@ -6,8 +6,11 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "server/hosts.h"
 #include "server/listen.h"
 #include "wire/paserk.h"
+
+#define ELEMENT_SIZE (SETTINGS_KID_MAX + 1 + PASERK_PUBLIC_SIZE)
 
 static void *field(const struct settings *s, const struct setting *t)
 {
@@ -144,6 +147,31 @@ static enum err_code add_key(struct settings *s, const char *value, struct err *
 	return ERR_OK;
 }
 
+/* Kept as hosts_find() compares them. */
+static enum err_code add_alias(struct settings *s, const char *value, struct err *e)
+{
+	char **more, *copy = NULL;
+	enum err_code rc = ERR_OK;
+
+	if (!hosts_fits(value, true))
+		return err_set(e, ERR_INVALID, "\"%.40s\" is no name of a host, nor *. and one",
+			       value);
+	if (s->alias_count == SETTINGS_ALIASES_MAX)
+		return err_set(e, ERR_INVALID, "more than %d", SETTINGS_ALIASES_MAX);
+	rc = put_string(&copy, value, e);
+	if (rc != ERR_OK)
+		return rc;
+	hosts_plain(copy);
+	more = reallocarray(s->alias, s->alias_count + 1, sizeof(*more));
+	if (more == NULL) {
+		free(copy);
+		return no_memory(e);
+	}
+	more[s->alias_count++] = copy;
+	s->alias = more;
+	return ERR_OK;
+}
+
 enum err_code settings_value_read(struct settings *s, const struct setting *t, const char *value,
 				  struct err *e)
 {
@@ -159,6 +187,8 @@ enum err_code settings_value_read(struct settings *s, const struct setting *t, c
 		return add_listen(s, value, t->type == SETTING_LISTEN_TLS, e);
 	case SETTING_KEYS:
 		return add_key(s, value, e);
+	case SETTING_NAMES:
+		return add_alias(s, value, e);
 	case SETTING_STRING:
 		break;
 	}
@@ -206,6 +236,12 @@ void settings_value_drop(struct settings *s, const struct setting *t)
 		s->grant_keys = NULL;
 		s->grant_key_count = 0;
 		return;
+	case SETTING_NAMES:
+		while (s->alias_count > 0)
+			free(s->alias[--s->alias_count]);
+		free(s->alias);
+		s->alias = NULL;
+		return;
 	case SETTING_STRING:
 		free(*(char **)field(s, t));
 		*(char **)field(s, t) = NULL;
@@ -245,6 +281,15 @@ static enum err_code copy_keys(struct settings *to, const struct settings *from,
 	return ERR_OK;
 }
 
+static enum err_code copy_aliases(struct settings *to, const struct settings *from, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	for (size_t i = 0; rc == ERR_OK && i < from->alias_count; i++)
+		rc = add_alias(to, from->alias[i], e);
+	return rc;
+}
+
 enum err_code settings_value_copy(struct settings *to, const struct settings *from,
 				  const struct setting *t, struct err *e)
 {
@@ -256,6 +301,9 @@ enum err_code settings_value_copy(struct settings *to, const struct settings *fr
 	case SETTING_KEYS:
 		settings_value_drop(to, t);
 		return copy_keys(to, from, e);
+	case SETTING_NAMES:
+		settings_value_drop(to, t);
+		return copy_aliases(to, from, e);
 	case SETTING_STRING:
 		return put_string(field(to, t), *(char **)field(from, t), e);
 	case SETTING_BOOL:
@@ -304,6 +352,15 @@ static bool same_keys(const struct settings *a, const struct settings *b)
 	return same;
 }
 
+static bool same_aliases(const struct settings *a, const struct settings *b)
+{
+	bool same = a->alias_count == b->alias_count;
+
+	for (size_t i = 0; same && i < a->alias_count; i++)
+		same = strcmp(a->alias[i], b->alias[i]) == 0;
+	return same;
+}
+
 bool settings_value_same(const struct settings *a, const struct settings *b,
 			 const struct setting *t)
 {
@@ -313,6 +370,8 @@ bool settings_value_same(const struct settings *a, const struct settings *b,
 		return same_listeners(a, b, t->type == SETTING_LISTEN_TLS);
 	case SETTING_KEYS:
 		return same_keys(a, b);
+	case SETTING_NAMES:
+		return same_aliases(a, b);
 	case SETTING_STRING:
 		return strcmp(*(char **)field(a, t), *(char **)field(b, t)) == 0;
 	case SETTING_BOOL:
@@ -327,39 +386,43 @@ bool settings_value_same(const struct settings *a, const struct settings *b,
 
 /* ---- printing ---------------------------------------------------------------------------- */
 
-static void print_string(FILE *f, const char *value)
+void settings_value_quote(const char *text, FILE *f)
 {
 	(void)fputc('"', f);
-	for (; *value != '\0'; value++) {
-		if (*value == '"' || *value == '\\')
+	for (; *text != '\0'; text++) {
+		if (*text == '"' || *text == '\\')
 			(void)fputc('\\', f);
-		(void)fputc(*value, f);
+		(void)fputc(*text, f);
 	}
 	(void)fputc('"', f);
 }
 
-static void print_listeners(FILE *f, const struct settings *s, bool tls)
+/* The i-th of a list; NULL behind the last. What it gives may be in `room`. */
+static const char *element(const struct settings *s, const struct setting *t, size_t i,
+			   char room[static ELEMENT_SIZE])
 {
-	const char *address;
+	char key[PASERK_PUBLIC_SIZE];
 
-	(void)fputc('[', f);
-	for (size_t i = 0; (address = listener_at(s, tls, i)) != NULL; i++) {
-		(void)fputs(i > 0 ? ", " : " ", f);
-		print_string(f, address);
-	}
-	(void)fputs(" ]", f);
+	if (t->type == SETTING_NAMES)
+		return i < s->alias_count ? s->alias[i] : NULL;
+	if (t->type != SETTING_KEYS)
+		return listener_at(s, t->type == SETTING_LISTEN_TLS, i);
+	if (i == s->grant_key_count)
+		return NULL;
+	paserk_public(key, s->grant_keys[i].key);
+	(void)snprintf(room, ELEMENT_SIZE, "%s %s", s->grant_keys[i].kid, key);
+	return room;
 }
 
-static void print_keys(FILE *f, const struct settings *s)
+static void print_list(FILE *f, const struct settings *s, const struct setting *t)
 {
-	char key[PASERK_PUBLIC_SIZE], text[SETTINGS_KID_MAX + 1 + PASERK_PUBLIC_SIZE];
+	char room[ELEMENT_SIZE];
+	const char *text;
 
 	(void)fputc('[', f);
-	for (size_t i = 0; i < s->grant_key_count; i++) {
-		paserk_public(key, s->grant_keys[i].key);
-		(void)snprintf(text, sizeof(text), "%s %s", s->grant_keys[i].kid, key);
+	for (size_t i = 0; (text = element(s, t, i, room)) != NULL; i++) {
 		(void)fputs(i > 0 ? ", " : " ", f);
-		print_string(f, text);
+		settings_value_quote(text, f);
 	}
 	(void)fputs(" ]", f);
 }
@@ -368,24 +431,12 @@ void settings_value_print(const struct settings *s, const struct setting *t, FIL
 {
 	char amount[SETTINGS_AMOUNT_SIZE];
 
-	switch (t->type) {
-	case SETTING_LISTEN:
-	case SETTING_LISTEN_TLS:
-		print_listeners(f, s, t->type == SETTING_LISTEN_TLS);
-		return;
-	case SETTING_KEYS:
-		print_keys(f, s);
-		return;
-	case SETTING_STRING:
-		print_string(f, *(char **)field(s, t));
-		return;
-	case SETTING_BOOL:
+	if (settings_table_is_list(t))
+		print_list(f, s, t);
+	else if (t->type == SETTING_STRING)
+		settings_value_quote(*(char **)field(s, t), f);
+	else if (t->type == SETTING_BOOL)
 		(void)fputs(*(bool *)field(s, t) ? "true" : "false", f);
-		return;
-	case SETTING_SIZE:
-	case SETTING_SECONDS:
-	case SETTING_COUNT:
-		break;
-	}
-	(void)fputs(settings_table_amount(amount, t->type, *(uint64_t *)field(s, t)), f);
+	else
+		(void)fputs(settings_table_amount(amount, t->type, *(uint64_t *)field(s, t)), f);
 }

@@ -27,6 +27,9 @@ bool settings_value_same(const struct settings *a, const struct settings *b,
 /* As it would stand behind "name = " in a file: a list in brackets. */
 void settings_value_print(const struct settings *s, const struct setting *t, FILE *f);
 
+/* In quotes. */
+void settings_value_quote(const char *text, FILE *f);
+
 /* Frees what the field holds: a list is empty then, a string NULL. */
 void settings_value_drop(struct settings *s, const struct setting *t);
 

@@ -4,10 +4,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <sodium.h>
 
+#include "server/hosts.h"
 #include "server/listen.h"
 #include "server/settings.h"
 
@@ -90,7 +92,64 @@ static void check_keys(const struct settings *s)
 		within(strlen(k->kid), 1, SETTINGS_KID_MAX);
 		assert(settings_grant_key(s, k->kid) == k->key);
 	}
-	assert(s->grant_key_count > 0 || strcmp(s->auth, "grants") != 0);
+}
+
+static void check_one(const struct settings *s)
+{
+	check_numbers(s);
+	check_listeners(s);
+	check_strings(s);
+	check_keys(s);
+}
+
+static void check_name(const struct settings *s, const char *name, const struct settings *host)
+{
+	char asked[HOSTS_NAME_MAX + 8];
+	int n = snprintf(asked, sizeof(asked), "%s:80", name[0] == '*' ? name + 1 : name);
+
+	assert(hosts_fits(name, true));
+	for (const char *p = name; *p != '\0'; p++)
+		assert(*p < 'A' || *p > 'Z');
+	if (name[0] != '*')
+		assert(hosts_find(s, asked, (size_t)n) == host);
+}
+
+static void check_hosts(const struct settings *s)
+{
+	within(s->host_count, 0, SETTINGS_HOSTS_MAX);
+	for (size_t i = 0; i < s->host_count; i++) {
+		const struct settings *h = &s->hosts[i];
+
+		check_one(h);
+		assert(h->grant_key_count > 0 || strcmp(h->auth, "grants") != 0);
+		assert(h->host_count == 0 && h->upload_workers == s->upload_workers);
+		check_name(s, h->name, h);
+		for (size_t k = 0; k < h->alias_count; k++)
+			check_name(s, h->alias[k], h);
+	}
+}
+
+/* What is printed of them is read, and printed, as the same. */
+static void check_printed(const struct settings *s)
+{
+	char *text[2] = { NULL, NULL };
+	size_t n[2];
+	struct settings again;
+	FILE *f = open_memstream(&text[0], &n[0]);
+
+	assert(f != NULL);
+	settings_print_running(s, f);
+	(void)fclose(f);
+	assert(settings_parse(&again, text[0], n[0], NULL, NULL, NULL) == ERR_OK);
+	f = open_memstream(&text[1], &n[1]);
+	assert(f != NULL);
+	settings_print_running(&again, f);
+	(void)fclose(f);
+	assert(n[0] == n[1] && memcmp(text[0], text[1], n[0]) == 0);
+	assert(settings_fixed_changes(s, &again, stderr) == 0);
+	settings_free(&again);
+	free(text[0]);
+	free(text[1]);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -109,10 +168,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	assert(complaints == 0);
-	check_numbers(&s);
-	check_listeners(&s);
-	check_strings(&s);
-	check_keys(&s);
+	check_one(&s);
+	assert(s.host_count > 0 || s.grant_key_count > 0 || strcmp(s.auth, "grants") != 0);
+	check_hosts(&s);
+	check_printed(&s);
 	assert(settings_parse(&again, (const char *)data, size, NULL, NULL, NULL) == ERR_OK);
 	assert(settings_fixed_changes(&s, &again, stderr) == 0);
 	settings_free(&again);

@@ -12,7 +12,9 @@
 #include <cmocka.h>
 #include <sodium.h>
 
+#include "server/hosts.h"
 #include "server/settings.h"
+#include "server/settings_table.h"
 
 #define MARK_BEGIN ".\\\" settings: printed by conf/print-docs"
 #define MARK_END ".\\\" end of settings"
@@ -296,7 +298,7 @@ static void wrong_blocks_are_reported_once(void **state)
 	struct fixture *f = *state;
 
 	check_bad(f, "uploads {\n max = -1; foo = [1, 2]; max = 1 }", ":1: unknown block uploads");
-	check_bad(f, "server \"a\" { upload { max = 1 } }", ":1: unknown block server");
+	check_bad(f, "upload \"a\" { max = -1 }", ":1: unknown block upload");
 	check_bad(f, "upload { fetch { cache = 1 } }", ":1: unknown block upload.fetch");
 	check_bad(f, "upload = 5", ":1: upload is a block: write upload { ... }");
 	check_bad(f, "listen { }", ":1: listen: takes a value, not a block");
@@ -562,6 +564,269 @@ static void a_flag_that_opens_it_is_named(void **state)
 	assert_non_null(strstr(f->said.text, "--listen: 0.0.0.0:81 is open"));
 }
 
+/* ---- virtual hosts ------------------------------------------------------------------------- */
+
+static const struct settings *host_of(const struct fixture *f, const char *name)
+{
+	return hosts_find(&f->s, name, strlen(name));
+}
+
+static void a_host_has_what_it_says_and_else_what_the_server_says(void **state)
+{
+	struct fixture *f = *state;
+
+	check_good(f, "upload { max = 3mb }\n"
+		      "server \"a.example\" { upload { max = 1mb; ttl_photo = 1d }\n"
+		      "auth = open; http { cors_origin = \"\" } }\n"
+		      "server b.example { quota { uploads = 7 } }\n"
+		      "http { cors_origin = \"https://x.example\" }\n"
+		      "grants { key = k " KEY_1 " } data_dir = /d; listen = 127.0.0.1:9");
+	assert_int_equal(f->s.host_count, 2);
+	assert_string_equal(f->s.hosts[0].name, "a.example");
+	assert_int_equal(f->s.hosts[0].upload_max, 1 << 20);
+	assert_int_equal(f->s.hosts[0].upload_ttl_photo, 86400);
+	assert_int_equal(f->s.hosts[0].upload_ttl_video, 30 * 86400);
+	assert_string_equal(f->s.hosts[0].http_cors_origin, "");
+	assert_true(settings_open(&f->s.hosts[0]));
+	assert_string_equal(f->s.hosts[0].data_dir, "/d");
+	assert_string_equal(f->s.hosts[0].listen[0].address, "127.0.0.1:9");
+	assert_string_equal(f->s.hosts[1].name, "b.example");
+	assert_int_equal(f->s.hosts[1].upload_max, 3 << 20);
+	assert_int_equal(f->s.hosts[1].quota_uploads, 7);
+	assert_string_equal(f->s.hosts[1].http_cors_origin, "https://x.example");
+	assert_false(settings_open(&f->s.hosts[1]));
+	assert_non_null(settings_grant_key(&f->s.hosts[1], "k"));
+	assert_int_equal(f->s.upload_max, 3 << 20);
+	assert_string_equal(f->s.name, "localhost");
+}
+
+static void keys_of_a_host_take_the_place_of_the_servers(void **state)
+{
+	struct fixture *f = *state;
+
+	check_good(f, "server a { grants { key = x " KEY_2 " } } grants { key = y " KEY_1 " }");
+	assert_non_null(settings_grant_key(&f->s.hosts[0], "x"));
+	assert_null(settings_grant_key(&f->s.hosts[0], "y"));
+	assert_null(settings_grant_key(&f->s, "x"));
+}
+
+static void hosts_are_found_by_name(void **state)
+{
+	static const struct {
+		const char *authority;
+		int host;
+	} asked[] = {
+		{ "a.example", 0 },
+		{ "A.eXample", 0 },
+		{ "a.example:8080", 0 },
+		{ "a.example.", 0 },
+		{ "a.example.:1", 0 },
+		{ "a.example:", 0 },
+		{ "b.example", 1 },
+		{ "other.example", 1 },
+		{ "x.b.example", 1 },
+		{ "x.y.b.example", 1 },
+		{ "x.y.B.example.:80", 1 },
+		{ "c.b.example", 2 },
+		{ "d.c.b.example", 2 },
+		{ "[2001:DB8::1]", 2 },
+		{ "[2001:db8::1]:80", 2 },
+		{ "127.0.0.1:80", 2 },
+		{ "b.example.org", -1 },
+		{ "xb.example", -1 },
+		{ "*.b.example", -1 },
+		{ "", -1 },
+		{ ".", -1 },
+		{ ":80", -1 },
+		{ ".b.example", -1 },
+		{ "u@a.example", -1 },
+		{ "a.example:80:80", 0 },
+		{ "[2001:db8::2]", -1 },
+		{ "[2001:db8::1", -1 },
+		{ "a.example..", -1 },
+		{ " a.example", -1 },
+		{ "example", -1 },
+	};
+	struct fixture *f = *state;
+	char longest[400];
+
+	check_good(f, "unknown_host = refuse\n"
+		      "server A.Example. { }\n"
+		      "server b.example { alias = [ \"*.B.example\", other.example ] }\n"
+		      "server c.example { alias = \"*.c.b.example\"; alias = \"c.b.example\"\n"
+		      "alias = [ \"[2001:db8::1]\", 127.0.0.1 ] }");
+	for (size_t i = 0; i < sizeof(asked) / sizeof(*asked); i++) {
+		const struct settings *is = host_of(f, asked[i].authority);
+		const int n = is == NULL ? -1 : (int)(is - f->s.hosts);
+
+		if (n != asked[i].host)
+			fail_msg("%s: host %d", asked[i].authority, n);
+	}
+	memset(longest, 'a', sizeof(longest));
+	assert_null(hosts_find(&f->s, longest, sizeof(longest)));
+	memcpy(longest + sizeof(longest) - 10, ".b.example", 10);
+	assert_null(hosts_find(&f->s, longest, sizeof(longest)));
+	assert_int_equal(
+		hosts_find(&f->s, longest + 400 - HOSTS_NAME_MAX, HOSTS_NAME_MAX) - f->s.hosts, 1);
+	assert_null(hosts_find(&f->s, "a.example\0", 10));
+}
+
+static void an_unknown_name_is_the_first_hosts_or_nobodys(void **state)
+{
+	struct fixture *f = *state;
+
+	check_good(f, "server a { } server b { }");
+	assert_ptr_equal(host_of(f, "c"), &f->s.hosts[0]);
+	assert_ptr_equal(host_of(f, "localhost"), &f->s.hosts[0]);
+	assert_ptr_equal(host_of(f, "B"), &f->s.hosts[1]);
+	check_good(f, "server a { } unknown_host = refuse");
+	assert_null(host_of(f, "c"));
+	check_good(f, "unknown_host = refuse");
+	assert_ptr_equal(host_of(f, "c"), &f->s);
+	check_bad(f, "unknown_host = second", ":1: unknown_host: \"second\" does not do: first or");
+}
+
+static void server_blocks_are_written_like_others(void **state)
+{
+	static const char *const ways[] = {
+		"server \"a.b\" { upload { max = 64mb } }",
+		"server a.b{upload{max=64mb}}",
+		"server = a.b {\n upload {\n max = 64mb\n }\n}\n",
+		"server: \"a.b\"\n{\n upload { max = 64mb };\n};",
+		"server \"a.b\" /* here */ { upload { } upload { max = 64mb } } # last",
+		"\"server\" \"A.B.\" { upload { max = 64mb } }",
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
+		check_good(f, ways[i]);
+		assert_int_equal(f->s.host_count, 1);
+		assert_string_equal(f->s.hosts[0].name, "a.b");
+		assert_int_equal(f->s.hosts[0].upload_max, 64 << 20);
+	}
+}
+
+static void wrong_server_blocks_are_reported(void **state)
+{
+	static const struct {
+		const char *text, *words;
+	} bad[] = {
+		{ "\nserver { }", ":2: server: its name is missing" },
+		{ "server = a", ":1: server is a block with a name: write server \"NAME\"" },
+		{ "server [ a ]", ":1: server is a block with a name" },
+		{ "server a { server b { } }", ":1: server: not inside another one" },
+		{ "server a {\nupload { server b { } } }", ":2: unknown block upload.server" },
+		{ "upload \"a\" { }", ":1: unknown block upload" },
+		{ "hosts \"a\" { server b { } }", ":1: unknown block hosts" },
+		{ "server \"\" { }", ":1: server: \"\" is no name of a host" },
+		{ "server \"a b\" { }", ":1: server: \"a b\" is no name" },
+		{ "server \"*.a\" { }", "is no name of a host" },
+		{ "server \"a..b\" { }", "is no name of a host" },
+		{ "server \"a:80\" { }", "is no name of a host" },
+		{ "server a {\nlisten = 127.0.0.1:1 }", ":2: listen: not in a server block" },
+		{ "server a { upload { workers = 3 } }", ":1: upload.workers: not in a server" },
+		{ "server a {\n\nname = b }", ":3: name: a server block has its name in front" },
+		{ "server a { foo = 1 }", ":1: unknown setting foo" },
+		{ "server a { upload { max = 1x } }", ":1: upload.max: \"1x\" is not a size" },
+		{ "server a { upload { max = 1\nmax = 2 } }", ":2: upload.max: set already, at" },
+		{ "server a { upload { max = 1 }", ":1: block server is never closed" },
+		{ "server a { .include \"x\" }", ":1: .include: not inside a block" },
+		{ "alias = a", ":1: alias: only in a server block" },
+		{ "server a { alias = \"*\" }", ":1: alias: \"*\" is no name of a host" },
+		{ "server a { alias = \"a.*\" }", "is no name of a host" },
+		{ "server a { alias = \"*.\" }", "is no name of a host" },
+		{ "server a { }\nserver A { }", ":2: server: a is a name already of the one at" },
+		{ "server a { alias = \"*.x\" }\nserver b { alias = \"*.X.\" }",
+		  ":2: server: *.x is a name already of the one at settings:1" },
+		{ "server a { alias = A. }", ":1: server: a is its name twice" },
+		{ "server a { auth = grants }", ":1: auth: grants, and there is no grants.key for "
+						"server a" },
+		{ "auth = grants\nserver a { }",
+		  ":1: auth: grants, and there is no grants.key for" },
+		{ "server a {\nupload { ttl_photo = 91d } }", ":2: upload.ttl_photo: 91d is more" },
+		{ "upload { ttl_photo = 91d }\nserver a { }", ":1: upload.ttl_photo: 91d is more" },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		check_bad(f, bad[i].text, bad[i].words);
+	check_good(f, "auth = grants; server a { grants { key = k " KEY_1 " } }");
+}
+
+static void there_is_an_end_to_hosts_and_aliases(void **state)
+{
+	struct fixture *f = *state;
+	char *text = calloc(1, 1 << 16);
+	size_t n = 0;
+
+	assert_non_null(text);
+	for (int i = 0; i < SETTINGS_HOSTS_MAX; i++)
+		n += (size_t)sprintf(text + n, "server h%d { alias = x%d }\n", i, i);
+	check_good(f, text);
+	assert_int_equal(f->s.host_count, SETTINGS_HOSTS_MAX);
+	assert_int_equal(f->s.name_count, 2 * SETTINGS_HOSTS_MAX);
+	assert_ptr_equal(host_of(f, "x63"), &f->s.hosts[63]);
+	(void)sprintf(text + n, "server more { upload { max = 1mb } }\n");
+	check_bad(f, text, ":65: server: more than 64");
+	n = (size_t)sprintf(text, "server a {\n");
+	for (int i = 0; i <= SETTINGS_ALIASES_MAX; i++)
+		n += (size_t)sprintf(text + n, "alias = x%d\n", i);
+	(void)sprintf(text + n, "}\n");
+	check_bad(f, text, ":66: alias: more than 64");
+	free(text);
+}
+
+static void what_is_open_by_any_name_is_refused_beyond_loopback(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_string_equal(access_of(f, "listen = 0.0.0.0:80\n"
+					 "server a { grants { key = a " KEY_1 " } }\n"
+					 "server b { grants { key = a " KEY_1 " } }"),
+			    "");
+	assert_ptr_equal(settings_first_open(&f->s), NULL);
+	assert_non_null(
+		strstr(access_of(f, "\nlisten = 0.0.0.0:80\n"
+				    "server a { grants { key = a " KEY_1 " } } server b { }"),
+		       ":2: 0.0.0.0:80 is open to other machines, and uploads to server b"));
+	assert_ptr_equal(settings_first_open(&f->s), &f->s.hosts[1]);
+	assert_non_null(strstr(access_of(f, "listen = 0.0.0.0:80; server a { auth = open }\n"
+					    "grants { key = a " KEY_1 " }"),
+			       "uploads to server a"));
+}
+
+static void the_longest_times_are_those_of_all_hosts(void **state)
+{
+	struct fixture *f = *state;
+
+	check_good(f, "");
+	assert_int_equal(settings_longest_ttl(&f->s), 90 * 86400);
+	check_good(f, "server a { upload { ttl_max = 100d } }\n"
+		      "server b { upload { ttl_max = 50d; ttl_unfinished = 2d } }");
+	assert_int_equal(settings_longest_ttl(&f->s), 100 * 86400);
+	assert_int_equal(settings_longest_unfinished(&f->s), 2 * 86400);
+}
+
+static void flags_and_reloads_reach_hosts(void **state)
+{
+	static const char text[] = "server a { upload { max = 1mb } } upload { workers = 3 }";
+	struct fixture *f = *state;
+	struct settings wanted = { 0 };
+	bool replaced = false;
+
+	check_good(f, "server a { }");
+	assert_int_equal(settings_add_listen(&f->s, "127.0.0.1:3", &replaced, &f->err), ERR_OK);
+	assert_int_equal(settings_set_data_dir(&f->s, "/b", &f->err), ERR_OK);
+	assert_string_equal(f->s.hosts[0].listen[0].address, "127.0.0.1:3");
+	assert_string_equal(f->s.hosts[0].data_dir, "/b");
+	assert_int_equal(settings_parse(&wanted, text, strlen(text), NULL, NULL, NULL), ERR_OK);
+	settings_keep_fixed(&wanted, &f->s);
+	assert_int_equal(wanted.hosts[0].upload_workers, 32);
+	assert_string_equal(wanted.hosts[0].data_dir, "/b");
+	assert_int_equal(wanted.hosts[0].upload_max, 1 << 20);
+	settings_free(&wanted);
+}
+
 /* ---- files and flags ---------------------------------------------------------------------- */
 
 static void files_can_include_files(void **state)
@@ -627,6 +892,7 @@ static void a_bad_flag_changes_nothing(void **state)
 	assert_int_equal(settings_add_listen(&f->s, "nobody:3", &replaced, &f->err), ERR_INVALID);
 	assert_false(replaced);
 	assert_int_equal(settings_set_data_dir(&f->s, "", &f->err), ERR_INVALID);
+	assert_int_equal(settings_set_data_dir(&f->s, "/a\nb", &f->err), ERR_INVALID);
 	assert_string_equal(f->s.listen[0].address, "127.0.0.1:1");
 	assert_string_equal(f->s.data_dir, "/var/lib/restante");
 }
@@ -759,6 +1025,84 @@ static void the_sample_file_uncommented_loads_and_changes_nothing(void **state)
 	free(sample);
 }
 
+static char *running(const struct settings *s)
+{
+	char *text = NULL;
+	size_t n;
+	FILE *f = open_memstream(&text, &n);
+
+	assert_non_null(f);
+	settings_print_running(s, f);
+	assert_int_equal(fclose(f), 0);
+	return text;
+}
+
+/* Printed, read and printed again it is the same; so all that is printed was read. */
+static void check_round_trip(struct fixture *f, const char *text)
+{
+	struct settings again = { 0 };
+	char *first, *second;
+
+	check_good(f, text);
+	first = running(&f->s);
+	if (settings_parse(&again, first, strlen(first), hear, &f->said, NULL) != ERR_OK)
+		fail_msg("%s: %s", f->said.text, first);
+	second = running(&again);
+	assert_string_equal(first, second);
+	assert_int_equal(settings_fixed_changes(&f->s, &again, stderr), 0);
+	assert_int_equal(again.host_count, f->s.host_count);
+	settings_free(&again);
+	free(first);
+	free(second);
+}
+
+static void the_running_settings_can_be_read_again(void **state)
+{
+	struct fixture *f = *state;
+	char *sample = in_the_tree("conf/restante.conf"), *text;
+
+	check_round_trip(f, "");
+	text = running(&f->s);
+	for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"))
+		if (line[0] != '#' && line[0] != '}' && strchr(line, '{') == NULL &&
+		    strncmp(line, "\t#", 2) != 0)
+			fail_msg("not commented out: %s", line);
+	free(text);
+	check_round_trip(f,
+			 "listen_tls = [ \"0.0.0.0:1\", 127.0.0.1:2 ]; listen = [ \"[::1]:3\" ]\n"
+			 "tls { certificate = \"/a \\\"b\\\\\"; key = \"#k{};\" }\n"
+			 "log { access = \"-\" } auth = grants; name = \"	,x\"\n"
+			 "upload { max = 12345; ttl_photo = 61s } http { metrics = on }\n"
+			 "grants { key = [ \"a " KEY_1 "\", \"" KEY_2 "\" ]; leeway = 0 }");
+	check_round_trip(f, "upload { max = 3kb } unknown_host = refuse\n"
+			    "server a { alias = [ x, \"*.y\" ]; auth = open }\n"
+			    "server b { upload { max = 1; ttl_max = 100d }\n"
+			    "http { cors_origin = \"\" } grants { key = k " KEY_1 " } }");
+	uncomment(sample);
+	check_round_trip(f, sample);
+	free(sample);
+}
+
+static void the_running_settings_say_what_differs(void **state)
+{
+	struct fixture *f = *state;
+	char *text;
+
+	check_good(f, "upload { max = 3mb } server a { upload { ttl_photo = 1h } }");
+	text = running(&f->s);
+	assert_non_null(strstr(text, "\n\tmax = 3mb\n"));
+	assert_non_null(strstr(text, "\n\t#ttl_photo = 30d\n"));
+	assert_non_null(strstr(text, "\nserver \"a\" {\n\tupload {\n\t\tttl_photo = 1h\n\t}\n}\n"));
+	free(text);
+}
+
+static void all_that_differs_between_hosts_can_be_reloaded(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < SETTINGS_COUNT; i++)
+		assert_true(!settings_table[i].host || settings_table[i].live);
+}
+
 static void help_has_a_line_for_every_setting(void **state)
 {
 	char *help = printed(settings_print_help);
@@ -766,6 +1110,7 @@ static void help_has_a_line_for_every_setting(void **state)
 	(void)state;
 	assert_non_null(strstr(help, "  upload.max "));
 	assert_non_null(strstr(help, "  expiry.interval "));
+	assert_non_null(strstr(help, "  server \"NAME\" "));
 	free(help);
 }
 
@@ -807,6 +1152,16 @@ int main(void)
 		TEST(uploads_need_grants_where_there_are_keys),
 		TEST(only_loopback_may_be_open),
 		TEST(a_flag_that_opens_it_is_named),
+		TEST(a_host_has_what_it_says_and_else_what_the_server_says),
+		TEST(keys_of_a_host_take_the_place_of_the_servers),
+		TEST(hosts_are_found_by_name),
+		TEST(an_unknown_name_is_the_first_hosts_or_nobodys),
+		TEST(server_blocks_are_written_like_others),
+		TEST(wrong_server_blocks_are_reported),
+		TEST(there_is_an_end_to_hosts_and_aliases),
+		TEST(what_is_open_by_any_name_is_refused_beyond_loopback),
+		TEST(the_longest_times_are_those_of_all_hosts),
+		TEST(flags_and_reloads_reach_hosts),
 		TEST(files_can_include_files),
 		TEST(problems_of_an_included_file_are_reported_with_its_name),
 		TEST(an_include_that_is_missing_or_endless_is_reported),
@@ -818,6 +1173,9 @@ int main(void)
 		TEST(the_manual_has_what_the_table_prints),
 		TEST(the_sample_file_loads_as_it_is),
 		TEST(the_sample_file_uncommented_loads_and_changes_nothing),
+		TEST(the_running_settings_can_be_read_again),
+		TEST(the_running_settings_say_what_differs),
+		TEST(all_that_differs_between_hosts_can_be_reloaded),
 		TEST(help_has_a_line_for_every_setting),
 	};
 
