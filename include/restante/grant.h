@@ -51,7 +51,7 @@ enum restante_grant_text {
 };
 
 enum restante_grant_number {
-	RESTANTE_GRANT_MAX,        /* bytes of an upload, below 2^63 */
+	RESTANTE_GRANT_MAX,        /* bytes of an upload, 1 to 2^63 - 1 */
 	RESTANTE_GRANT_TTL,        /* seconds that an upload is kept at most, 1 to 2^32 - 1 */
 	RESTANTE_GRANT_RECIPIENTS, /* who will acknowledge: is the number, 0 to 1024 */
 	RESTANTE_GRANT_NOT_BEFORE, /* Unix time, seconds */

@@ -172,7 +172,7 @@ static const struct {
 	const char *name;
 	uint64_t least, most;
 } numbers[RESTANTE_GRANT_NUMBER_COUNT] = {
-	[RESTANTE_GRANT_MAX] = { "max", 0, INT64_MAX },
+	[RESTANTE_GRANT_MAX] = { "max", 1, INT64_MAX },
 	[RESTANTE_GRANT_TTL] = { "ttl", 1, GRANT_TTL_MAX },
 	[RESTANTE_GRANT_RECIPIENTS] = { "recipients", 0, GRANT_RECIPIENTS_MAX },
 	[RESTANTE_GRANT_NOT_BEFORE] = { "nbf", 1, INT64_MAX },

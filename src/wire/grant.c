@@ -61,7 +61,7 @@ static bool read_number(uint64_t *out, const json_t *v, uint64_t least, uint64_t
 static bool read_max(struct grant *g, void *field, const json_t *v)
 {
 	g->max_given = true;
-	return read_number(field, v, 0, INT64_MAX);
+	return read_number(field, v, 1, INT64_MAX);
 }
 
 static bool read_ttl(struct grant *g, void *field, const json_t *v)

@@ -32,7 +32,7 @@ struct grant {
 	int64_t exp;      /* Required */
 	int64_t nbf, iat; /* 0: absent */
 	bool max_given;
-	uint64_t max; /* bytes of the upload, at most INT64_MAX */
+	uint64_t max; /* bytes of the upload: 1 to INT64_MAX */
 	bool ttl_given;
 	uint64_t ttl; /* seconds, upper bound: 1 to GRANT_TTL_MAX */
 	bool recipients_given;

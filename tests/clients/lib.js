@@ -142,9 +142,11 @@ class Server {
 	static running = new Set();
 	static count = 0;
 
-	/* On a data directory of its own and a free port, which it keeps over restarts. */
-	static async start() {
+	/* On a data directory of its own and a free port, which it keeps over restarts, with the text
+	 * of a settings file. */
+	static async start(settings = '') {
 		const server = new Server();
+		server.settings = settings;
 		server.dir = path.join(work, `server-${++Server.count}`);
 		server.port = 0;
 		await server.start();
@@ -153,8 +155,9 @@ class Server {
 
 	async start() {
 		fs.mkdirSync(this.dir, { recursive: true });
-		const log = fs.openSync(`${this.dir}.log`, 'a');
-		this.child = launch(program, ['--data-dir', path.join(this.dir, 'data'),
+		const log = fs.openSync(`${this.dir}.log`, 'a'), config = `${this.dir}.conf`;
+		fs.writeFileSync(config, this.settings);
+		this.child = launch(program, ['--config', config, '--data-dir', path.join(this.dir, 'data'),
 			'--listen', `127.0.0.1:${this.port}`], { stdio: ['ignore', 'pipe', log] });
 		fs.closeSync(log);
 		Server.running.add(this);

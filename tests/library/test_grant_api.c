@@ -95,7 +95,7 @@ static void what_is_said_arrives(void **state)
 	text(f, RESTANTE_GRANT_KIND, "voice");
 	text(f, RESTANTE_GRANT_SHA256, sha256);
 	text(f, RESTANTE_GRANT_BUCKET, "\xc3\xbc");
-	number(f, RESTANTE_GRANT_MAX, 0);
+	number(f, RESTANTE_GRANT_MAX, 1);
 	number(f, RESTANTE_GRANT_TTL, 5);
 	number(f, RESTANTE_GRANT_RECIPIENTS, 0);
 	number(f, RESTANTE_GRANT_NOT_BEFORE, NOW);
@@ -107,7 +107,7 @@ static void what_is_said_arrives(void **state)
 	assert_string_equal(f->got.kind, "voice");
 	assert_string_equal(f->got.bucket, "\xc3\xbc");
 	assert_true(f->got.digest_given && f->got.digest.b[31] == 0xaa);
-	assert_true(f->got.max_given && f->got.max == 0);
+	assert_true(f->got.max_given && f->got.max == 1);
 	assert_true(f->got.ttl_given && f->got.ttl == 5);
 	assert_true(f->got.recipients_given && f->got.recipients == 0);
 	assert_int_equal(f->got.nbf, NOW);

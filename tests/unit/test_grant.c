@@ -202,7 +202,7 @@ static void without_a_kid_it_is_the_keys_id(void **state)
 static void what_would_not_be_read_is_not_signed(void **state)
 {
 	struct fixture *f = *state;
-	struct grant good = { .aud = NAME, .exp = NOW }, bad[16];
+	struct grant good = { .aud = NAME, .exp = NOW }, bad[17];
 	size_t n = sizeof(bad) / sizeof(bad[0]);
 	char *text = NULL;
 
@@ -224,6 +224,7 @@ static void what_would_not_be_read_is_not_signed(void **state)
 	strcpy(bad[13].bucket, "\x7f");
 	strcpy(bad[14].kid, "\xff");
 	bad[15].ttl_given = true, bad[15].ttl = (uint64_t)GRANT_TTL_MAX + 1;
+	bad[16].max_given = true; /* 0 */
 	for (size_t i = 0; i < n; i++)
 		assert_int_equal(grant_sign(&text, &bad[i], f->secret, &f->err), ERR_INVALID);
 	assert_null(text);
@@ -402,6 +403,7 @@ static void claims_of_another_type_are_refused(void **state)
 		"\"max\":\"50mb\"",
 		"\"max\":\"5\"",
 		"\"max\":-1",
+		"\"max\":0",
 		"\"max\":1.0",
 		"\"max\":1e3",
 		"\"max\":null",
@@ -459,8 +461,8 @@ static void the_ends_of_the_ranges_are_taken(void **state)
 {
 	struct fixture *f = *state;
 
-	taken(f, "{" EXP ",\"max\":0,\"ttl\":1,\"recipients\":0,\"reuse\":false}");
-	assert_true(f->got.max_given && f->got.max == 0);
+	taken(f, "{" EXP ",\"max\":1,\"ttl\":1,\"recipients\":0,\"reuse\":false}");
+	assert_true(f->got.max_given && f->got.max == 1);
 	assert_true(f->got.recipients_given && f->got.recipients == 0);
 	assert_false(f->got.reuse);
 	taken(f, "{" EXP ",\"max\":9223372036854775807,\"ttl\":4294967295,\"recipients\":1024}");
