@@ -116,6 +116,9 @@ CRASH   := tests/crash/crash.c tests/crash/chance.c tests/crash/ask.c tests/cras
            tests/crash/uploads.c tests/crash/append.c tests/crash/tus.c tests/crash/rufh.c \
            tests/crash/concat.c tests/crash/marks.c
 
+SOAK    := tests/soak/soak.c tests/soak/ledger.c tests/soak/deeds.c tests/soak/backup.c \
+           tests/crash/ask.c tests/crash/chance.c
+
 # Suites of librestante and of the media files' preparation, and of the command (scripts).
 LIBRARY := test_envelope test_token_api test_grant_api test_voice test_video test_key test_seal test_tamper test_age_vectors test_age_tool test_transport test_patience test_trust test_http2 test_client test_wiped test_retry test_fetching test_part_file test_answers test_seek test_live test_photo test_photo_limits test_thumbhash test_ciphertext test_source test_upload test_resume
 ALONE   := proto/test_handover proto/test_limits library/test_patience library/test_live
@@ -128,7 +131,7 @@ SHARED := librestante.so.0.1.0
 objs = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
 # ---- what people type -------------------------------------------------------------------------
-.PHONY: all serve client check check-unit check-engine check-proto bench crash fuzz lint format docs \
+.PHONY: all serve client check check-unit check-engine check-proto bench crash soak fuzz lint format docs \
         install clean help deps deps-server deps-client deps-check deps-bench deps-lint deps-fuzz
 .DEFAULT_GOAL := all
 
@@ -160,6 +163,11 @@ bench: deps-bench
 crash: deps-check
 	@$(MAKE) --no-print-directory $(BUILD)/tests/crash/crash build/restanted
 	$(BUILD)/tests/crash/crash $(or $(ROUNDS),2000)
+
+#> make soak          everything at once for SECONDS=600: uploads, expiry, reloads, backups, kill -9
+soak: deps-check
+	@$(MAKE) --no-print-directory $(BUILD)/tests/soak/soak $(BUILD)/restanted $(BUILD)/restante
+	$(BUILD)/tests/soak/soak $(or $(SECONDS),600)
 
 #> make fuzz          each fuzz target with libFuzzer for SECONDS=60
 fuzz: deps-fuzz
@@ -252,6 +260,8 @@ $(BUILD)/tests/engine/%: $(BUILD)/tests/engine/%.o $(FAULTY_O) $(BUILD)/libstora
 $(BUILD)/tests/proto/%: $(BUILD)/tests/proto/%.o $(BUILD)/libtest.a $(BUILD)/libwire.a $(BUILD)/libbase.a
 	$(CC) $(LDFLAGS) $^ -lsodium -lnettle -ljansson -lcmocka -lgnutls -o $@
 $(BUILD)/tests/crash/crash: $(call objs,$(CRASH)) $(BUILD)/libtest.a $(BUILD)/libwire.a $(BUILD)/libbase.a
+	$(CC) $(LDFLAGS) $^ -lsodium -lnettle -ljansson -o $@
+$(BUILD)/tests/soak/soak: $(call objs,$(SOAK)) $(BUILD)/libtest.a $(BUILD)/libwire.a $(BUILD)/libbase.a
 	$(CC) $(LDFLAGS) $^ -lsodium -lnettle -ljansson -o $@
 # Looks into a stopped store for bytes that no record counts.
 $(BUILD)/tests/crash/orphans: $(call objs,tests/crash/orphans.c storage/engines.c) $(BUILD)/libstorage.a $(BUILD)/libbase.a
