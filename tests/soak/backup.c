@@ -49,8 +49,9 @@ static bool is_in_it(const struct soak *s, const struct promise *p)
 void backup_prove(struct soak *s)
 {
 	struct test_server_options o = s->c.server.options;
-	struct soak beside = { .c = { .seed = s->c.seed, .random = s->c.random,
-				      .pool = s->c.pool } };
+	struct soak beside = {
+		.c = { .seed = s->c.seed, .random = s->c.random, .pool = s->c.pool }
+	};
 	struct hand h = { .w = { .c = &beside.c, .random = { 1 } }, .s = &beside };
 	char flags[512], said[4096] = "";
 	size_t found = 0;

@@ -70,12 +70,13 @@ static void put(struct hand *h, struct promise *p)
 
 	plan(h, p, query, sizeof(query));
 	if (tries == 2)
-		(void)snprintf(jti, sizeof(jti), "%016llx",
-			       (unsigned long long)draw(&h->w.random));
+		(void)snprintf(jti, sizeof(jti), "%016llx", (unsigned long long)draw(&h->w.random));
 	add_grant(h, &f, jti);
 	(void)snprintf(target, sizeof(target), "/v1/media%s", query);
-	body = (struct load){ .p = h->s->c.pool + p->content.at, .n = p->content.len,
-			      .sent = p->content.len, .chunked = chance(&h->w.random, 20) };
+	body = (struct load){ .p = h->s->c.pool + p->content.at,
+			      .n = p->content.len,
+			      .sent = p->content.len,
+			      .chunked = chance(&h->w.random, 20) };
 	for (; tries > 0; tries--) {
 		char before[TOKEN_SIZE];
 

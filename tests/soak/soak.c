@@ -100,9 +100,8 @@ static void *work(void *arg)
 static void start(struct soak *s, struct hand *hands)
 {
 	for (unsigned i = 0; i < HANDS; i++) {
-		hands[i] = (struct hand){
-			.w = { .c = &s->c, .random = { draw(&s->c.random) } }, .s = s
-		};
+		hands[i] = (struct hand){ .w = { .c = &s->c, .random = { draw(&s->c.random) } },
+					  .s = s };
 		if (pthread_create(&hands[i].thread, NULL, work, &hands[i]) != 0)
 			fail("no thread");
 	}
@@ -147,7 +146,8 @@ static int run_command(struct soak *s, const char *words)
 	char line[512];
 	int status;
 
-	(void)snprintf(line, sizeof(line), "%s/restante %s --socket %s/data/admin.sock | sed 's/^/# /'; "
+	(void)snprintf(line, sizeof(line),
+		       "%s/restante %s --socket %s/data/admin.sock | sed 's/^/# /'; "
 		       "exit ${PIPESTATUS[0]}",
 		       build, words, s->c.server.dir);
 	(void)fflush(stdout);
@@ -194,7 +194,8 @@ static void run(struct soak *s, unsigned seconds)
 	const int64_t began = now_ms(), end = began + (int64_t)seconds * 1000;
 	const int64_t calm = began + (int64_t)seconds * 10 * KILLS_PERCENT;
 	const int64_t every = seconds >= 300 ? 60000 : seconds * 250;
-	int64_t next_kill = began + 5000, next_reload = began + 3000, next_backup = began + every / 2;
+	int64_t next_kill = began + 5000, next_reload = began + 3000,
+		next_backup = began + every / 2;
 	struct hand hands[HANDS];
 	struct memory m = { 0 };
 	int64_t now;
@@ -265,7 +266,8 @@ int main(int argc, char **argv)
 		     (unsigned long long)s.c.deleted, (unsigned long long)s.extended,
 		     (unsigned long long)s.spent, (unsigned long long)s.reloads,
 		     (unsigned long long)s.backups, (unsigned long long)s.kills);
-	(void)printf("ok 1 - everything at once loses nothing, leaves nothing overdue, and does not grow\n");
+	(void)printf("ok 1 - everything at once loses nothing, leaves nothing overdue, and does "
+		     "not grow\n");
 	server_remove(&s.c.server);
 	free(s.promises);
 	free(s.c.pool);

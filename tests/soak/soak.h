@@ -33,7 +33,7 @@ struct soak {
 	atomic_bool over;
 	atomic_uint kept;
 	atomic_ullong expired, acknowledged, extended, spent, backups, reloads, kills;
-	char folder[128]; /* of the backups */
+	char folder[128];                         /* of the backups */
 	int64_t backup_began_ms, backup_ended_ms; /* the last whole one */
 };
 
