@@ -71,7 +71,8 @@ static bool copy_file(const struct level *l, const char *name, uint64_t *size, s
 
 	if (files_copy(l->from, l->to, name, size, go_on, &e) == ERR_OK)
 		return true;
-	return cancel_not(t) && trouble_err(t, &e, NULL);
+	/* what is wrong with the snapshot is not about what a person gave */
+	return cancel_not(t) && trouble_local(t, ERR_IO, "%s", e.why);
 }
 
 static void list(struct backup *b, const struct level *l, const char *name, uint64_t size)

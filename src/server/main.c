@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "restante/version.h"
 #include "server/keys.h"
+#include "server/restore.h"
 #include "server/run.h"
 #include "server/settings.h"
 #include "storage/scrub.h"
@@ -18,11 +19,21 @@
 
 enum exit_code { DONE = 0, FAILED = 1, USAGE = 2, DAMAGED = 3 };
 
-enum action { RUN, CHECK_CONFIG, SCRUB, ROTATE_KEYS, PRINT_CONF, PRINT_MDOC, VERSION, HELP };
+enum action {
+	RUN,
+	CHECK_CONFIG,
+	SCRUB,
+	ROTATE_KEYS,
+	RESTORE,
+	PRINT_CONF,
+	PRINT_MDOC,
+	VERSION,
+	HELP
+};
 
 struct command {
 	enum action action;
-	const char *config, *data_dir;
+	const char *config, *data_dir, *backup;
 	const char *listen[SETTINGS_LISTEN_MAX];
 	size_t listen_count;
 };
@@ -34,6 +45,7 @@ static const struct option options[] = {
 	{ "check-config", no_argument, NULL, CHECK_CONFIG + 256 },
 	{ "scrub", no_argument, NULL, SCRUB + 256 },
 	{ "rotate-keys", no_argument, NULL, ROTATE_KEYS + 256 },
+	{ "restore", required_argument, NULL, RESTORE + 256 },
 	{ "print-conf", no_argument, NULL, PRINT_CONF + 256 },
 	{ "print-mdoc", no_argument, NULL, PRINT_MDOC + 256 },
 	{ "version", no_argument, NULL, VERSION + 256 },
@@ -45,8 +57,8 @@ static void print_help(void)
 {
 	(void)printf(
 		"usage: restanted [--config FILE] [--data-dir DIR] [--listen ADDRESS:PORT]...\n"
-		"       restanted --check-config | --scrub | --rotate-keys | --print-conf |\n"
-		"                 --print-mdoc | --version | --help\n"
+		"       restanted --check-config | --scrub | --rotate-keys | --restore DIR |\n"
+		"                 --print-conf | --print-mdoc | --version | --help\n"
 		"\n"
 		"Keeps sealed media for chats until it is fetched or expires.\n"
 		"\n"
@@ -56,6 +68,7 @@ static void print_help(void)
 		"  --check-config         say what is wrong with the settings, and stop\n"
 		"  --scrub                re-hash every blob, list what is damaged\n"
 		"  --rotate-keys          add a token key; SIGHUP makes a server use it\n"
+		"  --restore DIR          a backup into a data directory that is empty\n"
 		"  --print-conf           a config file with every setting\n"
 		"  --print-mdoc           the same for the manual page\n"
 		"  --version              print the version\n"
@@ -82,6 +95,8 @@ static bool read_command(struct command *c, int argc, char **argv)
 			c->action = (enum action)(o - 256);
 		else
 			return false;
+		if (o == RESTORE + 256)
+			c->backup = optarg;
 	}
 	return optind == argc;
 }
@@ -163,6 +178,19 @@ static int rotate_keys(const struct settings *set)
 	return DONE;
 }
 
+static int restore_backup(const struct settings *set, const char *from)
+{
+	struct restored r;
+	struct err e = { 0 };
+
+	if (restore(set, from, &r, &e) != ERR_OK)
+		return failed(&e);
+	(void)printf("the backup of %s is in %s: %" PRIu64 " files, %" PRIu64
+		     " bytes; --scrub reads them all\n",
+		     r.made_at, set->data_dir, r.files, r.bytes);
+	return DONE;
+}
+
 static int act(struct command *c)
 {
 	struct settings *set = calloc(1, sizeof(*set));
@@ -181,6 +209,8 @@ static int act(struct command *c)
 		code = scrub_store(set);
 	else if (c->action == ROTATE_KEYS)
 		code = rotate_keys(set);
+	else if (c->action == RESTORE)
+		code = restore_backup(set, c->backup);
 	else if (settings_check_access(set, complain, NULL, &e) == ERR_OK)
 		(void)printf("the settings are fine\n");
 	else

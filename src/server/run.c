@@ -22,6 +22,7 @@
 #include "server/logs.h"
 #include "server/quota.h"
 #include "server/reload.h"
+#include "server/restore.h"
 #include "server/running.h"
 #include "server/sandbox.h"
 #include "server/server.h"
@@ -212,6 +213,8 @@ static enum err_code open_outside(struct running *r, struct err *e)
 {
 	enum err_code rc = run_make_data_dir(r->settings->data_dir, e);
 
+	if (rc == ERR_OK)
+		rc = restore_none_open(r->settings->data_dir, e);
 	if (rc == ERR_OK)
 		rc = open_listeners(r, e);
 	if (rc == ERR_OK)
