@@ -131,6 +131,10 @@ static void tell_store(const struct audience *to, struct server *s)
 	struct store_stats st;
 
 	store_stats(s->store, &st);
+	tell(to, "restante_uploads_alive", GAUGE, "Uploads that are kept, unfinished ones too.",
+	     (double)st.uploads_alive);
+	tell(to, "restante_alive_bytes", GAUGE, "Bytes of what is kept, each blob once.",
+	     (double)st.bytes_alive);
 	tell(to, "restante_store_bytes", GAUGE, "Bytes the store has on disk.",
 	     (double)st.bytes_on_disk);
 	tell(to, "restante_store_commits_total", COUNTER, "Durable commits.", (double)st.commits);
