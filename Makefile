@@ -67,7 +67,7 @@ SERVER  := src/server/settings.c src/server/settings_table.c src/server/settings
            src/server/dialect/checks.c src/server/dialect/creation.c src/server/dialect/work.c src/server/reload.c src/server/sweep.c src/server/keeper.c src/server/route.c \
            src/server/landlock.c src/server/syscalls.c src/server/sandbox.c \
            src/server/guard.c src/server/linger.c src/server/listen.c src/server/acceptor.c \
-           src/server/tls.c src/server/address.c src/server/census.c src/server/quota.c src/server/minute.c src/server/running.c src/server/details.c \
+           src/server/tls.c src/server/address.c src/server/census.c src/server/quota.c src/server/minute.c src/server/meter.c src/server/running.c src/server/details.c \
            src/server/claims.c src/server/restore.c src/server/http.c src/server/run.c src/server/permit.c src/server/admission.c src/server/challenge.c src/server/reuse.c
 
 # librestante, and what the command adds to it

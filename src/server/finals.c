@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "server/census.h"
 #include "server/details.h"
+#include "server/meter.h"
 #include "server/metrics.h"
 #include "server/retire.h"
 #include "server/server.h"
@@ -43,6 +44,7 @@ struct waiting {
 	bool again;     /* something has happened meanwhile */
 	bool failed;    /* the store did, the last time */
 	bool over;
+	const struct settings *limits; /* of its bucket; NULL: made before the start */
 	UT_hash_handle hh;
 	size_t count;
 	struct need needs[];
@@ -276,30 +278,63 @@ static enum err_code hash_parts(struct finals *f, const struct details *d, struc
 	return rc;
 }
 
-/* rec: of the final as long as it waits, or is to. *out is left alone while parts are missing. */
-static enum err_code put_together(struct finals *f, const struct upload *rec,
-				  const struct details *d, int64_t alive_at, struct upload **out,
-				  struct err *e)
+/* All parts are finished. */
+static enum err_code join(struct finals *f, const struct upload *rec, const struct details *d,
+			  struct sum_of_parts *sum, struct upload **out, struct err *e)
 {
 	struct upload whole = *rec;
-	struct sum_of_parts sum;
-	enum err_code rc = look_at_parts(f, d, alive_at, &sum, e);
+	enum err_code rc = hash_parts(f, d, &sum->digest, e);
 
-	if (rc != ERR_OK || !sum.finished)
-		return rc;
-	rc = hash_parts(f, d, &sum.digest, e);
-	if (rc == ERR_OK && d->digest_given && !digest_equal(&sum.digest, &d->digest))
+	if (rc == ERR_OK && d->digest_given && !digest_equal(&sum->digest, &d->digest))
 		rc = err_set(e, ERR_DIGEST, "not the digest announced");
 	if (rc != ERR_OK)
 		return rc;
 	whole.expires_s = clock_now_s() + (int64_t)d->ttl_s;
-	rc = store_concat(f->server->store, &whole, d->parts, d->part_count, &sum.digest,
-			  sum.length, out, e);
+	rc = store_concat(f->server->store, &whole, d->parts, d->part_count, &sum->digest,
+			  sum->length, out, e);
 	if (rc == ERR_OK) {
 		census_leave(f->server->census, &rec->id);
 		metric_add(METRIC_UPLOADS, 1);
 	}
 	return rc;
+}
+
+/* It weighs as much as its parts together, beside them. */
+static enum err_code charge_and_join(struct finals *f, const struct upload *rec,
+				     const struct details *d, const struct settings *limits,
+				     struct sum_of_parts *sum, struct upload **out,
+				     struct quota_refusal *why, struct err *e)
+{
+	struct quota *q = f->server->quota;
+	struct meter m;
+	enum err_code rc = quota_load_and_hold(q, &rec->bucket, e);
+
+	if (rc != ERR_OK)
+		return rc;
+	rc = meter_begin(&m, q, rec, sum->length, 0, limits, clock_mono_ms(), why);
+	if (rc != ERR_OK)
+		(void)err_set(e, rc, "the bucket has as much as it may");
+	else
+		rc = join(f, rec, d, sum, out, e);
+	if (rc == ERR_OK)
+		meter_stored(&m, sum->length);
+	meter_end(&m);
+	quota_let_go(q, &rec->bucket);
+	return rc;
+}
+
+/* rec: of the final as long as it waits, or is to. *out is left alone while parts are missing. */
+static enum err_code put_together(struct finals *f, const struct upload *rec,
+				  const struct details *d, int64_t alive_at,
+				  const struct settings *limits, struct upload **out,
+				  struct quota_refusal *why, struct err *e)
+{
+	struct sum_of_parts sum;
+	enum err_code rc = look_at_parts(f, d, alive_at, &sum, e);
+
+	if (rc != ERR_OK || !sum.finished)
+		return rc;
+	return charge_and_join(f, rec, d, limits, &sum, out, why, e);
 }
 
 /* ---- waiting ---- */
@@ -314,17 +349,20 @@ static void give_up(struct finals *f, const struct upload *rec)
 	metric_add(METRIC_UPLOADS_FAILED, 1);
 }
 
-/* A store that fails may come round; a part that is gone or damaged does not. */
+/* A store that fails may come round; a part that is gone or damaged does not. Nor does a bucket
+ * that is full, while what waits keeps its parts in it. */
 static bool is_hopeless(enum err_code rc)
 {
 	return rc == ERR_NOTFOUND || rc == ERR_INVALID || rc == ERR_DIGEST || rc == ERR_TOOBIG ||
-	       rc == ERR_DAMAGED;
+	       rc == ERR_DAMAGED || rc == ERR_LIMIT;
 }
 
 /* True when it waits no more; *failed, whether it is to be tried again without anything happening.
  */
-static bool try_one(struct finals *f, const struct upload_id *id, bool *failed)
+static bool try_one(struct finals *f, const struct upload_id *id, const struct settings *limits,
+		    bool *failed)
 {
+	struct quota_refusal why;
 	struct upload *rec = NULL, *out = NULL;
 	struct details d;
 	struct err e = { 0 };
@@ -334,7 +372,7 @@ static bool try_one(struct finals *f, const struct upload_id *id, bool *failed)
 	if (rc == ERR_OK && !rec->finished)
 		rc = details_decode(&d, rec->meta, &e);
 	if (rc == ERR_OK && !rec->finished)
-		rc = put_together(f, rec, &d, 0, &out, &e);
+		rc = put_together(f, rec, &d, 0, limits, &out, &why, &e);
 	done = rc == ERR_OK && (rec->finished || out != NULL);
 	if (rc != ERR_OK)
 		log_warn("event=concatenation_failed error=\"%s\"", e.why);
@@ -351,7 +389,8 @@ static void try_waiting(struct job *job)
 {
 	struct waiting *w = JOB_OWNER(job, struct waiting, job);
 	struct finals *f = w->finals;
-	bool failed, over = try_one(f, &w->id, &failed), again;
+	const struct settings *limits = w->limits != NULL ? w->limits : server_settings(f->server);
+	bool failed, over = try_one(f, &w->id, limits, &failed), again;
 
 	pthread_mutex_lock(&f->lock);
 	w->failed = failed;
@@ -466,7 +505,8 @@ static enum err_code store_waiting(struct finals *f, const struct upload *rec, s
 }
 
 static enum err_code begin_waiting(struct finals *f, const struct upload *rec,
-				   const struct details *d, struct upload **out, struct err *e)
+				   const struct details *d, const struct settings *limits,
+				   struct upload **out, struct err *e)
 {
 	struct waiting *w;
 	enum err_code rc = store_waiting(f, rec, out, e);
@@ -475,6 +515,8 @@ static enum err_code begin_waiting(struct finals *f, const struct upload *rec,
 		return rc;
 	pthread_mutex_lock(&f->lock);
 	w = remember(f, &rec->id, d->parts, d->part_count);
+	if (w != NULL)
+		w->limits = limits;
 	if (w != NULL)
 		look_at(f, w); /* the last part may have been finished since we looked */
 	pthread_mutex_unlock(&f->lock);
@@ -486,17 +528,17 @@ static enum err_code begin_waiting(struct finals *f, const struct upload *rec,
 	return err_set(e, ERR_NOMEM, "a final");
 }
 
-enum err_code finals_make(struct finals *f, const struct upload *rec, struct upload **out,
-			  struct err *e)
+enum err_code finals_make(struct finals *f, const struct upload *rec, const struct settings *limits,
+			  struct upload **out, struct quota_refusal *why, struct err *e)
 {
 	struct details d;
 	enum err_code rc = details_decode(&d, rec->meta, e);
 
 	*out = NULL;
 	if (rc == ERR_OK)
-		rc = put_together(f, rec, &d, clock_now_s(), out, e);
+		rc = put_together(f, rec, &d, clock_now_s(), limits, out, why, e);
 	if (rc == ERR_OK && *out == NULL)
-		rc = begin_waiting(f, rec, &d, out, e);
+		rc = begin_waiting(f, rec, &d, limits, out, e);
 	atomic_fetch_sub(&f->asked, 1);
 	return rc;
 }

@@ -123,7 +123,10 @@ struct reply *problem_reply(int status, const char *slug, const char *detail)
 struct reply *problem_quota(const struct quota_refusal *why)
 {
 	json_t *j = problem_json(why->status, "over-quota",
-				 "The bucket of this grant has used up what it may.");
+				 why->status == 429
+					 ? "What this grant counts against came too fast."
+					 : "What this grant counts against has as much as it may; "
+					   "delete some, or wait until some is over.");
 
 	if (j != NULL)
 		(void)json_object_set_new(j, "limit", json_string(why->limit));

@@ -378,6 +378,16 @@ bool quota_hold(struct quota *q, const struct bucket_id *b)
 	return x != NULL;
 }
 
+enum err_code quota_load_and_hold(struct quota *q, const struct bucket_id *b, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	/* it may be forgotten between the two, if very many come */
+	while (rc == ERR_OK && !quota_hold(q, b))
+		rc = quota_load(q, b, e);
+	return rc;
+}
+
 void quota_let_go(struct quota *q, const struct bucket_id *b)
 {
 	struct shard *s = shard_of(q, b);

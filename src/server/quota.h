@@ -57,8 +57,10 @@ enum err_code quota_enter(struct quota *q, const struct bucket_id *b, const stru
 /* An upload that was charged has come to nothing: gives back, and lets go. */
 void quota_undo(struct quota *q, const struct bucket_id *b, uint64_t weight);
 
-/* Holds a bucket that is loaded; false if it is not. Then lets it go. */
+/* Holds a bucket that is loaded; false if it is not. For workers: loads it before, if need be. Then
+ * lets it go. */
 bool quota_hold(struct quota *q, const struct bucket_id *b);
+enum err_code quota_load_and_hold(struct quota *q, const struct bucket_id *b, struct err *e);
 void quota_let_go(struct quota *q, const struct bucket_id *b);
 
 /* Charges that many more bytes of an upload that is there, for which the bucket is held. The same

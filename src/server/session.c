@@ -12,6 +12,7 @@
 #include "server/census.h"
 #include "server/claims.h"
 #include "server/finals.h"
+#include "server/meter.h"
 #include "server/metrics.h"
 #include "server/pages.h"
 #include "server/piece.h"
@@ -52,6 +53,8 @@ struct session {
 
 	/* the loop's */
 	struct piece *filling;
+	struct meter meter; /* ... but for what is stored */
+	struct quota_refusal refusal;
 	uint64_t received; /* upload offset of what comes next */
 	uint64_t marked;   /* ... up to which it is durable, or soon will be */
 	int64_t marked_ms;
@@ -143,8 +146,13 @@ static enum err_code commit_open(struct session *s, struct bytes tail, const str
 				  .midstate = m,
 				  .length = s->plan.length,
 				  .expires_s = end_of_unfinished(s) };
+	enum err_code rc = timed_commit(s, &c, rec, e);
 
-	return timed_commit(s, &c, rec, e);
+	if (rc == ERR_OK)
+		meter_stored(&s->meter, s->plan.length == UPLOAD_LENGTH_UNKNOWN
+						? writer_durable(s->writer)
+						: s->plan.length);
+	return rc;
 }
 
 static void forget_kept(struct session *s)
@@ -230,6 +238,7 @@ static enum err_code commit_whole(struct session *s, struct piece *tail, struct 
 		rc = timed_commit(s, &c, &s->done, e);
 	if (rc != ERR_OK)
 		return rc;
+	meter_stored(&s->meter, length);
 	census_leave(s->server->census, &s->plan.rec->id);
 	finals_finished(s->server->finals, &s->plan.rec->id);
 	publish(s, tail, epoch);
@@ -263,6 +272,7 @@ static void session_free(struct session *s)
 	piece_free(s->filling, s->server);
 	forget_kept(s);
 	writer_close(s->writer);
+	meter_end(&s->meter);
 	upload_free(s->done);
 	upload_free((struct upload *)s->plan.rec);
 	free(s->sums);
@@ -383,6 +393,7 @@ static void carry_out_finish(struct session *s)
 		/* what is not counted is given back before the client hears of it; and whoever
 		 * comes next may write */
 		close_writer(s);
+		meter_settle(&s->meter);
 		forget_kept(s);
 		pthread_mutex_lock(&s->lock);
 		s->state = SESSION_DONE;
@@ -518,7 +529,7 @@ static enum err_code check_room(const struct session_plan *p, const struct serve
 }
 
 enum err_code session_begin(struct session **out, struct request *req, const struct session_plan *p,
-			    struct err *e)
+			    struct quota_refusal *why, struct err *e)
 {
 	struct server *server = request_server(req);
 	const struct settings *set = server_settings(server);
@@ -549,6 +560,12 @@ enum err_code session_begin(struct session **out, struct request *req, const str
 	if (!take_up_digest(s)) {
 		session_free(s);
 		return err_set(e, ERR_DAMAGED, "the midstate is not one of the offset");
+	}
+	rc = meter_begin(&s->meter, server->quota, p->rec, p->length, p->announced,
+			 request_settings(req), clock_mono_ms(), why);
+	if (rc != ERR_OK) {
+		session_free(s);
+		return err_set(e, rc, "the bucket has as much as it may");
 	}
 	if (p->claim != NULL && !claim_let_interrupt(p->claim)) {
 		session_free(s);
@@ -617,20 +634,12 @@ static bool has_failed(struct session *s)
 	return failed;
 }
 
-enum session_state session_take(struct session *s, const uint8_t *data, size_t *n)
+static enum session_state take(struct session *s, const uint8_t *data, size_t *n)
 {
 	enum session_state state;
 	struct chunk *c;
 	size_t k;
 
-	if (has_failed(s)) {
-		*n = 0;
-		return SESSION_FAILED;
-	}
-	if (*n > s->limit - s->received) {
-		*n = 0;
-		return give_up(s, ERR_TOOBIG);
-	}
 	while (*n > 0) {
 		if (s->filling == NULL && (s->filling = piece_new(s->received)) == NULL) {
 			*n = 0;
@@ -655,6 +664,26 @@ enum session_state session_take(struct session *s, const uint8_t *data, size_t *
 		*n -= k;
 	}
 	return SESSION_GOES_ON;
+}
+
+enum session_state session_take(struct session *s, const uint8_t *data, size_t *n)
+{
+	const uint64_t before = s->received;
+	enum session_state state;
+	enum err_code rc;
+
+	if (has_failed(s)) {
+		*n = 0;
+		return SESSION_FAILED;
+	}
+	rc = *n > s->limit - before ? ERR_TOOBIG : meter_reach(&s->meter, before + *n, &s->refusal);
+	if (rc != ERR_OK) {
+		*n = 0;
+		return give_up(s, rc);
+	}
+	state = take(s, data, n);
+	meter_count(&s->meter, s->received - before);
+	return state;
 }
 
 enum session_state session_finish(struct session *s, const struct session_close *c)
@@ -691,6 +720,11 @@ enum err_code session_error(struct session *s)
 	code = s->error;
 	pthread_mutex_unlock(&s->lock);
 	return code;
+}
+
+const struct quota_refusal *session_refusal(const struct session *s)
+{
+	return &s->refusal;
 }
 
 uint64_t session_durable(struct session *s)

@@ -16,6 +16,7 @@
 #include "base/ids.h"
 #include "base/sums.h"
 #include "server/http.h"
+#include "server/quota.h"
 #include "storage/store.h"
 
 struct claim;
@@ -62,18 +63,18 @@ struct session_close {
 	size_t sum_count;
 };
 
-/* ERR_TOOBIG, ERR_FULL, ERR_NOMEM, ERR_DAMAGED: refused before a byte was taken; ERR_OFFSET: a
- * newer request waits for the upload already, and this one is to be cut. The claim is the caller's
- * then. */
+/* ERR_TOOBIG, ERR_FULL, ERR_NOMEM, ERR_DAMAGED, ERR_LIMIT (of its bucket: *why): refused before a
+ * byte was taken; ERR_OFFSET: a newer request waits for the upload already, and this one is to be
+ * cut. The claim is the caller's then. The upload's bucket is held while the session runs. */
 enum err_code session_begin(struct session **out, struct request *req, const struct session_plan *p,
-			    struct err *e);
+			    struct quota_refusal *why, struct err *e);
 
 /* Takes bytes; *n is how many there are, then how many were left. SESSION_GOES_ON (none left),
  * SESSION_WAITS or SESSION_FAILED. */
 enum session_state session_take(struct session *s, const uint8_t *data, size_t *n);
 
 /* All bytes have been taken: SESSION_WAITS until everything is durable, then SESSION_DONE or
- * SESSION_FAILED: ERR_DIGEST (of the whole), those of the sums, ERR_TOOBIG, ERR_FULL, …;
+ * SESSION_FAILED: ERR_DIGEST (of the whole), those of the sums, ERR_TOOBIG, ERR_FULL, ERR_LIMIT, …;
  * then nothing has changed but what was made durable on the way. */
 enum session_state session_finish(struct session *s, const struct session_close *c);
 
@@ -82,6 +83,9 @@ enum session_state session_finish(struct session *s, const struct session_close 
 void session_refuse(struct session *s);
 
 enum err_code session_error(struct session *s);
+
+/* Of what its bucket has too much, if the error is ERR_LIMIT. */
+const struct quota_refusal *session_refusal(const struct session *s);
 
 /* Bytes of the upload that are durable by now. */
 uint64_t session_durable(struct session *s);

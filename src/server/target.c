@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "server/finals.h"
 #include "server/problem.h"
+#include "server/quota.h"
 #include "server/server.h"
 
 enum err_code target_check(struct target *t, struct request *req, enum token_type type)
@@ -40,6 +41,15 @@ static enum err_code meaning_of(const struct target *t, enum err_code rc)
 	return rc;
 }
 
+/* What is about to grow. */
+static enum err_code hold_bucket(struct target *t, struct err *e)
+{
+	enum err_code rc = quota_load_and_hold(request_server(t->req)->quota, &t->rec->bucket, e);
+
+	t->bucket_held = rc == ERR_OK;
+	return rc;
+}
+
 static void look_up(struct job *job)
 {
 	struct target *t = JOB_OWNER(job, struct target, job);
@@ -48,6 +58,8 @@ static void look_up(struct job *job)
 
 	if (rc == ERR_OK)
 		rc = details_decode(&t->details, t->rec->meta, &e);
+	if (rc == ERR_OK && request_method(t->req) == HTTP_PATCH && !t->rec->finished)
+		rc = hold_bucket(t, &e);
 	t->rc = meaning_of(t, rc);
 	if (rc != ERR_OK && rc != ERR_NOTFOUND && rc != ERR_DELETED)
 		log_warn("event=upload_failed call=lookup error=\"%s\"", e.why);
@@ -88,6 +100,8 @@ void target_let_go(struct target *t)
 
 void target_fini(struct target *t)
 {
+	if (t->bucket_held)
+		quota_let_go(request_server(t->req)->quota, &t->rec->bucket);
 	claim_release(t->claim);
 	upload_free(t->rec);
 	*t = (struct target){ .req = NULL };

@@ -21,6 +21,7 @@ struct target {
 	enum err_code rc;
 	struct upload *rec;     /* ERR_OK only, like the next */
 	struct details details; /* views into rec */
+	bool bucket_held;       /* for a PATCH of an unfinished one */
 	struct job job;
 	bool looking;
 };

@@ -16,7 +16,8 @@ struct put {
 	struct admission admission;
 	struct params params;
 	struct session *session; /* NULL until it is admitted */
-	bool met;                /* the grant's upload was found to be there at the end */
+	struct quota_refusal refusal;
+	bool met; /* the grant's upload was found to be there at the end */
 };
 
 static enum err_code begin(struct put *x, const struct upload *rec)
@@ -33,7 +34,7 @@ static enum err_code begin(struct put *x, const struct upload *rec)
 		.announced = request_body_length(x->req),
 	};
 
-	return session_begin(&x->session, x->req, &plan, NULL);
+	return session_begin(&x->session, x->req, &plan, &x->refusal, NULL);
 }
 
 /* What the record of a plain upload keeps beyond what the store understands: nothing at all, unless
@@ -77,6 +78,19 @@ static struct reply *answer_there(struct put *x)
 	return problem_reply(409, "grant-in-use", "This grant has begun a resumable upload.");
 }
 
+/* What it was charged for is given back before its client hears of it. */
+static enum http_next fail(struct put *x, enum err_code rc)
+{
+	const struct quota_refusal *why =
+		x->session != NULL ? session_refusal(x->session) : &x->refusal;
+	struct reply *r = rc == ERR_LIMIT ? problem_quota(why) : problem_of(rc);
+
+	admission_fini(&x->admission, false);
+	session_end(x->session);
+	x->session = NULL;
+	return request_reply(x->req, r);
+}
+
 static enum http_next admit(struct put *x)
 {
 	const uint64_t announced = request_body_length(x->req);
@@ -93,7 +107,7 @@ static enum http_next admit(struct put *x)
 	if (x->met) /* and gone again */
 		return request_reply(x->req, problem_of(ERR_IO));
 	rc = begin_new(x);
-	return rc == ERR_OK ? HTTP_GO : request_reply(x->req, problem_of(rc));
+	return rc == ERR_OK ? HTTP_GO : fail(x, rc);
 }
 
 static struct reply *read(struct put *x)
@@ -141,7 +155,7 @@ static enum http_next next(struct put *x, enum session_state state)
 	case SESSION_WAITS:
 		return HTTP_WAIT;
 	case SESSION_FAILED:
-		return request_reply(x->req, problem_of(session_error(x->session)));
+		return fail(x, session_error(x->session));
 	case SESSION_DONE:
 		return request_reply(x->req, answer_finished(request_server(x->req),
 							     session_upload(x->session)));

@@ -127,7 +127,7 @@ static struct reply *problem_here(struct rufh *x, enum err_code rc)
 
 	if (rc == ERR_TOOBIG && x->length_given && x->length <= max)
 		return inconsistent(x);
-	r = problem_of(rc);
+	r = work_problem(&x->w, rc);
 	if (r != NULL && rc == ERR_TOOBIG)
 		reply_headerf(r, "Upload-Limit", "max-size=%" PRIu64 ", min-size=0", max);
 	return r;
@@ -342,7 +342,7 @@ static enum http_next begin_session(struct rufh *x, const struct upload *rec, bo
 		.claim = x->w.target.claim,
 	};
 	struct err e = { 0 };
-	enum err_code rc = session_begin(&x->w.session, x->w.req, &plan, &e);
+	enum err_code rc = session_begin(&x->w.session, x->w.req, &plan, &x->w.refusal, &e);
 
 	if (rc != ERR_OK)
 		return rc == ERR_OFFSET ? HTTP_CUT : refuse(x, problem_here(x, rc));

@@ -241,7 +241,8 @@ static void make_final(struct job *job)
 	struct tus *t = JOB_OWNER(job, struct tus, job);
 	struct err e = { 0 };
 
-	t->rc = finals_make(request_server(t->w.req)->finals, &t->w.creation.rec, &t->w.made, &e);
+	t->rc = finals_make(request_server(t->w.req)->finals, &t->w.creation.rec,
+			    request_settings(t->w.req), &t->w.made, &t->w.refusal, &e);
 	if (t->rc != ERR_OK)
 		log_warn("event=concatenation_failed error=\"%s\"", e.why);
 	request_wake(t->w.req);
@@ -261,7 +262,7 @@ static enum http_next final_made(struct tus *t)
 							"What Upload-Concat names is not a "
 							"partial upload."));
 	if (t->rc != ERR_OK)
-		return work_answer(&t->w, problem_of(t->rc));
+		return work_answer(&t->w, work_problem(&t->w, t->rc));
 	return work_answer(&t->w, created(t, t->w.made));
 }
 
@@ -294,10 +295,10 @@ static enum http_next begin_creation(struct tus *t)
 		.sums = checks_sums(&t->w.checks),
 	};
 	/* the whole's digest is the creation's, and need not be there with this request's bytes */
-	enum err_code rc = session_begin(&t->w.session, t->w.req, &plan, NULL);
+	enum err_code rc = session_begin(&t->w.session, t->w.req, &plan, &t->w.refusal, NULL);
 
 	t->w.checks.whole_given = false;
-	return rc == ERR_OK ? HTTP_GO : work_answer(&t->w, problem_of(rc));
+	return rc == ERR_OK ? HTTP_GO : work_answer(&t->w, work_problem(&t->w, rc));
 }
 
 /* What the same grant has made before, as far as it is by now. */
@@ -480,10 +481,10 @@ static enum http_next begin_patch(struct tus *t)
 		.sums = checks_sums(&t->w.checks),
 		.claim = g->claim,
 	};
-	enum err_code rc = session_begin(&t->w.session, t->w.req, &plan, NULL);
+	enum err_code rc = session_begin(&t->w.session, t->w.req, &plan, &t->w.refusal, NULL);
 
 	if (rc != ERR_OK)
-		return rc == ERR_OFFSET ? HTTP_CUT : work_answer(&t->w, problem_of(rc));
+		return rc == ERR_OFFSET ? HTTP_CUT : work_answer(&t->w, work_problem(&t->w, rc));
 	t->w.target.claim = NULL; /* the session's */
 	return HTTP_GO;
 }
@@ -545,7 +546,7 @@ static enum http_next session_next(struct tus *t, enum session_state state)
 	case SESSION_WAITS:
 		return HTTP_WAIT;
 	case SESSION_FAILED:
-		return work_answer(&t->w, problem_of(session_error(t->w.session)));
+		return work_answer(&t->w, work_problem(&t->w, session_error(t->w.session)));
 	case SESSION_DONE:
 		u = session_upload(t->w.session);
 		return work_answer(&t->w, t->w.target.rec == NULL ? created(t, u) : patched(t, u));

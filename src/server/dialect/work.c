@@ -1,5 +1,7 @@
 #include "server/dialect/work.h"
 
+#include "server/problem.h"
+
 static void let_go(struct work *w)
 {
 	const bool made =
@@ -15,6 +17,13 @@ enum http_next work_answer(struct work *w, struct reply *r)
 {
 	let_go(w);
 	return request_reply(w->req, r);
+}
+
+struct reply *work_problem(const struct work *w, enum err_code rc)
+{
+	if (rc != ERR_LIMIT)
+		return problem_of(rc);
+	return problem_quota(w->session != NULL ? session_refusal(w->session) : &w->refusal);
 }
 
 enum session_state work_finish(struct work *w, bool complete, struct reply **refusal)

@@ -16,10 +16,14 @@ struct work {
 	struct target target;     /* an upload that is there */
 	struct checks checks;
 	struct session *session;
+	struct quota_refusal refusal; /* of session_begin(), or of a final */
 };
 
 /* Answers. The upload is let go before: the client may take its time. */
 enum http_next work_answer(struct work *w, struct reply *r);
+
+/* The problem that a failure of the session, of its beginning, or of a final is. */
+struct reply *work_problem(const struct work *w, enum err_code rc);
 
 /* The body is there: reads the trailer section and finishes the session, and with `complete` the
  * upload; *refusal is the answer if the trailer does not do, and then nothing else counts. */
