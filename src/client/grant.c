@@ -107,7 +107,7 @@ static enum restante_code put_kind(struct grant *g, const char *value, struct re
 
 static enum restante_code put_digest(struct grant *g, const char *value, struct restante_error *e)
 {
-	struct digest d;
+	struct digest d = { 0 };
 	size_t n;
 
 	if (!hex_decode(d.b, sizeof(d.b), &n, value, strnlen(value, HEX_LEN(sizeof(d.b)) + 1)) ||
