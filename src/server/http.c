@@ -295,10 +295,19 @@ enum http_next request_reply(struct request *r, struct reply *reply)
 	return reply == NULL ? HTTP_CUT : HTTP_GO;
 }
 
+/* nginx takes the first interim answer for the answer, and conf/nginx.conf has it say so. */
+static bool takes_interim(const struct request *r)
+{
+	size_t n = 0;
+	bool twice = false;
+
+	return r->http11 && request_header(r, "Restante-Interim", &n, &twice) == NULL;
+}
+
 enum http_next request_interim(struct request *r, const char *fields)
 {
 	assert(r->reply == NULL);
-	return !r->http11 || interim_send(fields, fd_of(r), tls_of(r)) ? HTTP_GO : HTTP_CUT;
+	return !takes_interim(r) || interim_send(fields, fd_of(r), tls_of(r)) ? HTTP_GO : HTTP_CUT;
 }
 
 static void kick(struct loop *l)

@@ -118,7 +118,7 @@ enum http_next request_reply(struct request *r, struct reply *reply);
 
 /* Sends a 104 (Upload Resumption Supported) with these field lines, each ended by CR LF; from
  * head() or body(), before any answer. HTTP_CUT if the connection is broken by it. A client of
- * HTTP/1.0 gets none. */
+ * HTTP/1.0 gets none, nor does one behind a proxy that says Restante-Interim. */
 enum http_next request_interim(struct request *r, const char *fields);
 
 /* Ends the request as if its client had gone: what has come is delivered, then gone() is called.
