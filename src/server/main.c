@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <sodium.h>
 
@@ -13,6 +14,7 @@
 #include "server/keys.h"
 #include "server/restore.h"
 #include "server/run.h"
+#include "server/sandbox.h"
 #include "server/settings.h"
 #include "storage/scrub.h"
 #include "storage/store.h"
@@ -146,10 +148,13 @@ static int scrub_store(const struct settings *set)
 	char dir[4096];
 	struct store_options opt;
 	struct scrub_result r = { 0 };
+	struct sandbox sb;
 	struct store *s;
 	struct err e = { 0 };
 
 	run_store_options(set, dir, sizeof(dir), &opt);
+	if (access(dir, F_OK) == 0)
+		sandbox_files(&sb, set, NULL);
 	if (store_open(&s, set->store_engine, &opt, &e) != ERR_OK)
 		return failed(&e);
 	if (scrub(s, report_damage, NULL, &r, &e) != ERR_OK) {
@@ -165,10 +170,13 @@ static int scrub_store(const struct settings *set)
 static int rotate_keys(const struct settings *set)
 {
 	struct keys *k;
+	struct sandbox sb;
 	struct err e = { 0 };
 
-	if (run_make_data_dir(set->data_dir, &e) != ERR_OK ||
-	    keys_open(&k, set->data_dir, clock_now_s(), &e) != ERR_OK)
+	if (run_make_data_dir(set->data_dir, &e) != ERR_OK)
+		return failed(&e);
+	sandbox_files(&sb, set, NULL);
+	if (keys_open(&k, set->data_dir, clock_now_s(), &e) != ERR_OK)
 		return failed(&e);
 	keys_free(k);
 	if (keys_rotate(set->data_dir, clock_now_s(), set->upload_ttl_max, &e) != ERR_OK)
