@@ -56,9 +56,19 @@ static void end_snapshot(const struct options *o, const char *snapshot)
 		    snapshot, t.text);
 }
 
+/* The server makes one snapshot at a time. That of a backup into the same folder, which was killed,
+ * nobody else waits for: the folder is locked. */
+static void end_abandoned(const struct backing_up *b)
+{
+	struct trouble t = { 0 };
+
+	if (b->all.abandoned[0] != '\0')
+		(void)give_back(b->o, b->all.abandoned, &t); /* it may be gone already */
+}
+
 /* ---- ours ---------------------------------------------------------------------------------- */
 
-static bool fill(struct backing_up *b, int from, struct trouble *t)
+static bool fill(struct backing_up *b, int from, const char *snapshot, struct trouble *t)
 {
 	int to = -1, before;
 	bool ok;
@@ -66,7 +76,8 @@ static bool fill(struct backing_up *b, int from, struct trouble *t)
 	if (!generations_begin(&b->all, b->now_s, b->name, &to, t))
 		return false;
 	before = generations_newest(&b->all);
-	ok = backup_fill(from, before, to, b->now_s, &b->tally, t) &&
+	ok = generations_note(to, snapshot, t) &&
+	     backup_fill(from, before, to, b->now_s, &b->tally, t) &&
 	     generations_complete(&b->all, b->name, t);
 	if (before >= 0)
 		(void)close(before);
@@ -85,7 +96,7 @@ static bool take(struct backing_up *b, const json_t *snapshot, struct trouble *t
 		return trouble_local(t, ERR_IO, "the server does not say where its snapshot is");
 	if (files_open_dir(&from, AT_FDCWD, path, false, &e) != ERR_OK)
 		return trouble_err(t, &e, "the server's snapshot");
-	ok = fill(b, from, t);
+	ok = fill(b, from, operator_text(snapshot, NULL, "snapshot"), t);
 	(void)close(from);
 	return ok;
 }
@@ -95,6 +106,7 @@ static bool make(struct backing_up *b, struct trouble *t)
 	json_t *snapshot = NULL;
 	bool ok;
 
+	end_abandoned(b);
 	if (!operator_ask(b->o, &ask_snapshot, &snapshot, t))
 		return false;
 	ok = take(b, snapshot, t);

@@ -13,9 +13,11 @@
 
 #include "base/clock.h"
 #include "base/files.h"
+#include "cli/output.h"
 
 #define PARTIAL ".partial"
 #define NEW_LATEST "latest" PARTIAL
+#define NOTE "interrupted"
 #define TRIES 60 /* seconds that may be taken */
 
 /* ---- names --------------------------------------------------------------------------------- */
@@ -87,6 +89,25 @@ static bool remove_one(const struct generations *g, const char *name, struct tro
 	return files_remove(g->dir, name, &e) == ERR_OK || trouble_err(t, &e, g->path);
 }
 
+/* The note in an interrupted one. */
+static void read_note(struct generations *g, const char *name)
+{
+	char path[64], text[GENERATION_NOTE_SIZE];
+	ssize_t n = -1;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%.40s/" NOTE, name);
+	fd = openat(g->dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd >= 0) {
+		n = read(fd, text, sizeof(text) - 1);
+		(void)close(fd);
+	}
+	if (n <= 0)
+		return;
+	text[n] = '\0';
+	(void)snprintf(g->abandoned, sizeof(g->abandoned), "%s", text);
+}
+
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(a, b);
@@ -98,10 +119,11 @@ static bool look(struct generations *g, DIR *list, struct trouble *t)
 	bool ok = true;
 
 	while (ok && (d = readdir(list)) != NULL) {
-		if (is_partial(d->d_name))
+		if (is_partial(d->d_name)) {
+			read_note(g, d->d_name);
 			ok = remove_one(g, d->d_name, t);
-		else if (is_generation(d->d_name, strlen(d->d_name)) &&
-			 is_complete(g->dir, d->d_name))
+		} else if (is_generation(d->d_name, strlen(d->d_name)) &&
+			   is_complete(g->dir, d->d_name))
 			ok = add(g, d->d_name, t);
 	}
 	if (ok && g->count > 0)
@@ -185,6 +207,18 @@ bool generations_begin(const struct generations *g, int64_t now, char name[stati
 	return trouble_local(t, ERR_EXISTS, "%.200s: there is a backup of this time", g->path);
 }
 
+bool generations_note(int fd, const char *note, struct trouble *t)
+{
+	int to = openat(fd, NOTE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	bool ok;
+
+	if (to < 0)
+		return trouble_errno(t, NOTE);
+	ok = output_bytes(to, NOTE, note, strlen(note), t);
+	(void)close(to);
+	return ok;
+}
+
 static bool point_latest(const struct generations *g, const char *name)
 {
 	return symlinkat(name, g->dir, NEW_LATEST) == 0 &&
@@ -193,9 +227,12 @@ static bool point_latest(const struct generations *g, const char *name)
 
 bool generations_complete(const struct generations *g, const char *name, struct trouble *t)
 {
-	char partial[GENERATION_PARTIAL_SIZE];
+	char partial[GENERATION_PARTIAL_SIZE], note[GENERATION_PARTIAL_SIZE + sizeof(NOTE)];
 
 	partial_of(partial, name);
+	(void)snprintf(note, sizeof(note), "%s/" NOTE, partial);
+	if (unlinkat(g->dir, note, 0) != 0 && errno != ENOENT)
+		return trouble_errno(t, g->path);
 	/* synced in between, since `latest` must not come before what it leads to */
 	return (renameat(g->dir, partial, g->dir, name) == 0 && fsync(g->dir) == 0 &&
 		point_latest(g, name) && fsync(g->dir) == 0) ||

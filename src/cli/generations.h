@@ -11,6 +11,7 @@
 #include "cli/trouble.h"
 
 #define GENERATION_SIZE sizeof("2026-12-21T10-00-00Z")
+#define GENERATION_NOTE_SIZE 101
 #define GENERATION_PARTIAL_SIZE (GENERATION_SIZE + sizeof(".partial") - 1)
 
 struct generations {
@@ -18,6 +19,7 @@ struct generations {
 	char *path;   /* of it */
 	size_t count; /* of the complete ones, oldest first */
 	char (*names)[GENERATION_SIZE];
+	char abandoned[GENERATION_NOTE_SIZE]; /* the note that an interrupted one had; or "" */
 };
 
 /* Opens the folder, making it (mode 0700) if it is not there, and removes what interrupted backups
@@ -33,6 +35,9 @@ int generations_newest(const struct generations *g);
  * and the folder it is to be filled in, which is the caller's. */
 bool generations_begin(const struct generations *g, int64_t now, char name[static GENERATION_SIZE],
 		       int *fd, struct trouble *t);
+
+/* Leaves a word in one that was begun, for who finds it interrupted. */
+bool generations_note(int fd, const char *note, struct trouble *t);
 
 /* It is whole: it gets its name, and `latest` leads to it, durably. */
 bool generations_complete(const struct generations *g, const char *name, struct trouble *t);
