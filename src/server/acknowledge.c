@@ -29,10 +29,11 @@ static uint16_t recipient_of(const struct token *t, const struct upload *u)
 	return t->recipients[0];
 }
 
-static enum err_code note(struct server *s, const struct upload *u, uint16_t recipient,
+static enum err_code note(const struct request *req, const struct upload *u, uint16_t recipient,
 			  struct err *e)
 {
-	const int64_t until = clock_now_s() + (int64_t)server_settings(s)->upload_ttl_unfinished;
+	struct server *s = request_server(req);
+	const int64_t until = clock_now_s() + (int64_t)request_settings(req)->upload_ttl_unfinished;
 	uint16_t left = 0;
 	enum err_code rc;
 
@@ -45,10 +46,10 @@ static enum err_code note(struct server *s, const struct upload *u, uint16_t rec
 }
 
 /* ERR_OFFSET: it has not arrived yet. */
-static enum err_code acknowledge(struct server *s, const struct token *t, struct err *e)
+static enum err_code acknowledge(const struct request *req, const struct token *t, struct err *e)
 {
 	struct upload *u = NULL;
-	enum err_code rc = store_lookup(s->store, &t->upload, &u, e);
+	enum err_code rc = store_lookup(request_server(req)->store, &t->upload, &u, e);
 
 	if (rc != ERR_OK)
 		return rc;
@@ -57,7 +58,7 @@ static enum err_code acknowledge(struct server *s, const struct token *t, struct
 	else if (!u->finished)
 		rc = ERR_OFFSET;
 	else if (u->recipients > 0)
-		rc = note(s, u, recipient_of(t, u), e);
+		rc = note(req, u, recipient_of(t, u), e);
 	upload_free(u);
 	return rc;
 }
@@ -67,7 +68,7 @@ static void run(struct job *job)
 	struct saying *x = JOB_OWNER(job, struct saying, job);
 	struct err e = { 0 };
 
-	x->rc = acknowledge(request_server(x->req), &x->token, &e);
+	x->rc = acknowledge(x->req, &x->token, &e);
 	if (x->rc == ERR_IO || x->rc == ERR_FULL || x->rc == ERR_DAMAGED)
 		log_warn("event=acknowledge_failed error=\"%s\"", e.why);
 	request_wake(x->req);

@@ -8,16 +8,17 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "server/http.h"
 #include "server/server.h"
 #include "wire/digest_header.h"
 
 /* Not after: the outer bound, so that an upload whose life is extended keeps its tokens. */
-static void mint(const struct server *server, const struct upload *u, enum token_type type,
+static void mint(const struct request *req, const struct upload *u, enum token_type type,
 		 char out[static TOKEN_PLAIN_CHARS + 1])
 {
 	struct token t = { .type = type, .upload = u->id };
-	const uint8_t *key = keys_current(server_keys(server), &t.key_id);
-	int64_t until = u->created_s + (int64_t)server_settings(server)->upload_ttl_max;
+	const uint8_t *key = keys_current(server_keys(request_server(req)), &t.key_id);
+	int64_t until = u->created_s + (int64_t)request_settings(req)->upload_ttl_max;
 
 	if (until < u->expires_s)
 		until = u->expires_s;
@@ -54,35 +55,35 @@ static char *with_newline(char *text)
 	return longer;
 }
 
-void answer_location(char out[static ANSWER_LOCATION_SIZE], const struct server *server,
+void answer_location(char out[static ANSWER_LOCATION_SIZE], const struct request *req,
 		     const struct upload *u)
 {
 	char token[TOKEN_PLAIN_CHARS + 1];
 
-	mint(server, u, TOKEN_UPLOAD, token);
+	mint(req, u, TOKEN_UPLOAD, token);
 	(void)snprintf(out, ANSWER_LOCATION_SIZE, "/v1/uploads/%s", token);
 }
 
-void answer_add_location(struct reply *r, const struct server *server, const struct upload *u)
+void answer_add_location(struct reply *r, const struct request *req, const struct upload *u)
 {
 	char location[ANSWER_LOCATION_SIZE];
 
-	answer_location(location, server, u);
+	answer_location(location, req, u);
 	if (r != NULL)
 		reply_header(r, "Location", location);
 }
 
-void answer_mint(struct answer_tokens *out, const struct server *server, const struct upload *u)
+void answer_mint(struct answer_tokens *out, const struct request *req, const struct upload *u)
 {
-	mint(server, u, TOKEN_FETCH, out->fetch);
-	mint(server, u, TOKEN_MANAGE, out->manage);
+	mint(req, u, TOKEN_FETCH, out->fetch);
+	mint(req, u, TOKEN_MANAGE, out->manage);
 }
 
-void answer_add_tokens(struct reply *r, const struct server *server, const struct upload *u)
+void answer_add_tokens(struct reply *r, const struct request *req, const struct upload *u)
 {
 	struct answer_tokens t;
 
-	answer_mint(&t, server, u);
+	answer_mint(&t, req, u);
 	if (r == NULL)
 		return;
 	reply_header(r, "Media-Token", t.fetch);
@@ -119,13 +120,13 @@ void answer_add_sent(struct reply *r, const char *name, struct bytes value)
 	free(text);
 }
 
-struct reply *answer_finished(const struct server *server, const struct upload *u)
+struct reply *answer_finished(const struct request *req, const struct upload *u)
 {
 	struct answer_tokens t;
 	struct reply *r = reply_new(201);
 	char *text;
 
-	answer_mint(&t, server, u);
+	answer_mint(&t, req, u);
 	text = with_newline(json(u, t.fetch, t.manage));
 	if (r == NULL || text == NULL) {
 		reply_unref(r);
@@ -134,8 +135,8 @@ struct reply *answer_finished(const struct server *server, const struct upload *
 	}
 	reply_text(r, text, strlen(text));
 	reply_header(r, "Content-Type", "application/json");
-	answer_add_location(r, server, u);
-	answer_add_tokens(r, server, u);
+	answer_add_location(r, req, u);
+	answer_add_tokens(r, req, u);
 	answer_add_state(r, u);
 	return r;
 }

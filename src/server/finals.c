@@ -237,7 +237,7 @@ static enum err_code look_at_part(struct finals *f, const struct upload_id *id, 
 static enum err_code look_at_parts(struct finals *f, const struct details *d, int64_t alive_at,
 				   struct sum_of_parts *out, struct err *e)
 {
-	const uint64_t any = server_settings(f->server)->upload_max;
+	const uint64_t any = settings_largest_upload(server_settings(f->server));
 	const uint64_t max = d->max != 0 && d->max < any ? d->max : any;
 	enum err_code rc = ERR_OK;
 

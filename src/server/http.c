@@ -23,6 +23,7 @@
 #include "server/acceptor.h"
 #include "server/access.h"
 #include "server/guard.h"
+#include "server/hosts.h"
 #include "server/interim.h"
 #include "server/linger.h"
 #include "server/logs.h"
@@ -113,6 +114,7 @@ static const struct {
 struct request {
 	struct side *side;
 	struct MHD_Connection *mc;
+	const struct settings *settings; /* of its host, however often they are reloaded */
 	const struct handler *handler;
 	void *ctx;
 	struct reply *reply;
@@ -162,7 +164,7 @@ struct server *request_server(const struct request *r)
 
 const struct settings *request_settings(const struct request *r)
 {
-	return server_settings(request_server(r));
+	return r->settings;
 }
 
 enum http_method request_method(const struct request *r)
@@ -417,7 +419,7 @@ static size_t own_fields(struct request *r, struct own_field out[static OWN_FIEL
 {
 	size_t n;
 
-	return own_fields_of(request_server(r), request_header(r, "Origin", &n, NULL) != NULL,
+	return own_fields_of(r->settings, request_header(r, "Origin", &n, NULL) != NULL,
 			     r->method == HTTP_OPTIONS ||
 				     request_header(r, "Tus-Resumable", &n, NULL) != NULL,
 			     out);
@@ -627,9 +629,35 @@ static enum http_method asked_method(struct request *r, const char *method)
 	return route_method(name);
 }
 
+/* Which virtual host it is for: once, at its head. False: one that nobody knows. */
+static bool choose_host(struct request *r)
+{
+	const struct settings *host;
+	const char *authority;
+	size_t n = 0;
+
+	if (r->settings->host_count == 0 || request_from_admin(r))
+		return true;
+	authority = route_authority(r->target, &n);
+	if (authority == NULL)
+		authority = request_header(r, "Host", &n, NULL);
+	host = hosts_find(r->settings, authority != NULL ? authority : "", n);
+	if (host != NULL)
+		r->settings = host;
+	return host != NULL;
+}
+
+/* RFC 9110 section 15.5.20 */
+static enum MHD_Result refuse_host(struct request *r)
+{
+	struct reply *reply =
+		problem_reply(421, "unknown-host", "This server does not go by that name.");
+
+	return request_reply(r, reply) == HTTP_GO ? answer_early(r, false) : MHD_NO;
+}
+
 static enum MHD_Result first_look(struct request *r, const char *method, const char *version)
 {
-	const struct settings *s = server_settings(request_server(r));
 	size_t n;
 	bool twice;
 	int status;
@@ -651,7 +679,10 @@ static enum MHD_Result first_look(struct request *r, const char *method, const c
 		return refuse(r, 400, "X-HTTP-Method-Override stands twice.");
 	r->head_only = strcmp(method, "HEAD") == 0;
 	r->method = asked_method(r, method);
-	r->route = route_find(r->method, r->target, request_from_admin(r), s->http_metrics);
+	r->route =
+		route_find(r->method, r->target, request_from_admin(r), r->settings->http_metrics);
+	if (!choose_host(r) && !r->route.any_host)
+		return refuse_host(r);
 	if (r->method == HTTP_OTHER)
 		return refuse(r, 501, "No resource here knows that method.");
 	if (r->route.handler == NULL && r->route.allow != 0)
@@ -852,6 +883,7 @@ static void *on_target(void *cls, const char *uri, struct MHD_Connection *mc)
 		return NULL;
 	r->side = cls;
 	r->mc = mc;
+	r->settings = server_settings(request_server(r));
 	r->began_ns = clock_mono_ns();
 	memcpy(r->target, uri, n + 1);
 	c->request = r;

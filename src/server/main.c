@@ -179,7 +179,7 @@ static int rotate_keys(const struct settings *set)
 	if (keys_open(&k, set->data_dir, clock_now_s(), &e) != ERR_OK)
 		return failed(&e);
 	keys_free(k);
-	if (keys_rotate(set->data_dir, clock_now_s(), set->upload_ttl_max, &e) != ERR_OK)
+	if (keys_rotate(set->data_dir, clock_now_s(), settings_longest_ttl(set), &e) != ERR_OK)
 		return failed(&e);
 	(void)printf("a new token key is in %s/keys; send SIGHUP to a running server\n",
 		     set->data_dir);

@@ -18,11 +18,11 @@ struct removal {
 	enum err_code rc;
 };
 
-enum err_code manage_terminate(struct server *s, const struct upload *u)
+enum err_code manage_terminate(const struct request *req, const struct upload *u)
 {
-	const int64_t until = clock_now_s() + (int64_t)server_settings(s)->upload_ttl_unfinished;
+	const int64_t until = clock_now_s() + (int64_t)request_settings(req)->upload_ttl_unfinished;
 	struct err e = { 0 };
-	enum err_code rc = retire(s, u, until, RETIRE_DURABLE, NULL, &e);
+	enum err_code rc = retire(request_server(req), u, until, RETIRE_DURABLE, NULL, &e);
 
 	if (rc == ERR_DELETED || rc == ERR_NOTFOUND)
 		return ERR_NOTFOUND;
@@ -35,7 +35,7 @@ static void drop(struct job *job)
 {
 	struct removal *x = JOB_OWNER(job, struct removal, job);
 
-	x->rc = manage_terminate(request_server(x->target.req), x->target.rec);
+	x->rc = manage_terminate(x->target.req, x->target.rec);
 	request_wake(x->target.req);
 }
 

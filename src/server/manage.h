@@ -11,6 +11,6 @@ extern const struct handler manage_delete_handler, manage_delete_upload_handler;
 
 /* Drops an upload, u its record, and remembers for a while that it was deleted. For workers.
  * ERR_NOTFOUND, also if it was deleted before. ERR_IO. */
-enum err_code manage_terminate(struct server *s, const struct upload *u);
+enum err_code manage_terminate(const struct request *req, const struct upload *u);
 
 #endif

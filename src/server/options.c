@@ -40,13 +40,13 @@ static void add_uploads(struct reply *r, const struct settings *set)
 
 static enum http_next options(struct request *req)
 {
-	const struct server *s = request_server(req);
+	const struct settings *set = request_settings(req);
 	struct reply *r = reply_new(204);
 
 	if (r != NULL) {
 		reply_header(r, "Allow", ALLOWED_METHODS);
-		add_uploads(r, request_settings(req));
-		if (own_fields_cors(s))
+		add_uploads(r, set);
+		if (own_fields_cors(set))
 			add_cors(r);
 	}
 	return request_reply(req, r);

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct server;
+struct settings;
 
 #define OWN_FIELDS 3
 #define TUS_VERSION "1.0.0"
@@ -17,10 +17,11 @@ struct own_field {
 };
 
 /* Whether other origins are let in at all. */
-bool own_fields_cors(const struct server *server);
+bool own_fields_cors(const struct settings *set);
 
-/* The fields for a request that names an origin, or speaks tus; how many. */
-size_t own_fields_of(const struct server *server, bool origin, bool tus,
+/* The fields, by its host's settings, for a request that names an origin, or speaks tus; how many.
+ */
+size_t own_fields_of(const struct settings *set, bool origin, bool tus,
 		     struct own_field out[static OWN_FIELDS]);
 
 #endif

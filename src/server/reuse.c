@@ -282,9 +282,8 @@ static enum http_next admit(struct reuse *x)
 	if (creation_make(c, x->size, &refusal) == HTTP_WAIT)
 		return HTTP_WAIT;
 	if (refusal == NULL && c->admission.there != NULL)
-		refusal = c->admission.there->finished
-				  ? answer_finished(request_server(x->req), c->admission.there)
-				  : problem_of(ERR_EXISTS);
+		refusal = c->admission.there->finished ? answer_finished(x->req, c->admission.there)
+						       : problem_of(ERR_EXISTS);
 	return refusal != NULL ? request_reply(x->req, refusal) : hand_over(x, make);
 }
 
@@ -301,7 +300,7 @@ static enum http_next create_head(struct request *req)
 		return refusal != NULL ? request_reply(req, refusal) : hand_over(x, prove);
 	}
 	if (x->made != NULL)
-		return request_reply(req, answer_finished(request_server(req), x->made));
+		return request_reply(req, answer_finished(req, x->made));
 	if (x->rc == ERR_EXISTS && creation_again(&x->creation, x->rc)) {
 		x->rc = ERR_OK;
 		return admit(x);

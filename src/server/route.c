@@ -11,7 +11,7 @@
 #include "server/options.h"
 #include "server/reuse.h"
 
-enum where { PUBLIC = 1, ADMIN = 2, METRICS = 4 };
+enum where { PUBLIC = 1, ADMIN = 2, METRICS = 4, ANY_HOST = 8 };
 
 /* "*" stands for one path segment; the first line that fits counts. */
 static const struct route {
@@ -32,9 +32,9 @@ static const struct route {
 	{ HTTP_PATCH, "/v1/uploads/*", &choose_append_handler, PUBLIC },
 	{ HTTP_DELETE, "/v1/uploads/*", &choose_delete_handler, PUBLIC },
 	{ HTTP_HEAD, "/v1/blobs/*", &reuse_ask_handler, PUBLIC },
-	{ HTTP_GET | HTTP_HEAD, "/healthz", &healthz_handler, PUBLIC | ADMIN },
-	{ HTTP_GET | HTTP_HEAD, "/readyz", &readyz_handler, PUBLIC | ADMIN },
-	{ HTTP_GET | HTTP_HEAD, "/metrics", &metrics_handler, ADMIN | METRICS },
+	{ HTTP_GET | HTTP_HEAD, "/healthz", &healthz_handler, PUBLIC | ADMIN | ANY_HOST },
+	{ HTTP_GET | HTTP_HEAD, "/readyz", &readyz_handler, PUBLIC | ADMIN | ANY_HOST },
+	{ HTTP_GET | HTTP_HEAD, "/metrics", &metrics_handler, ADMIN | METRICS | ANY_HOST },
 };
 
 #define ROUTES (sizeof(routes) / sizeof(routes[0]))
@@ -51,19 +51,27 @@ static const struct {
 };
 #define METHOD_COUNT (sizeof(methods) / sizeof(methods[0]))
 
+const char *route_authority(const char *target, size_t *len)
+{
+	const size_t scheme = strncasecmp(target, "http://", 7) == 0    ? 7
+			      : strncasecmp(target, "https://", 8) == 0 ? 8
+									: 0;
+
+	if (scheme == 0)
+		return NULL;
+	*len = strcspn(target + scheme, "/?");
+	return target + scheme;
+}
+
 /* Where the path begins: behind scheme and authority of an absolute-form target. */
 static const char *path_of(const char *target)
 {
-	const char *p = target;
+	size_t n;
+	const char *authority = route_authority(target, &n);
 
-	if (strncasecmp(p, "http://", 7) == 0)
-		p += 7;
-	else if (strncasecmp(p, "https://", 8) == 0)
-		p += 8;
-	else
+	if (authority == NULL)
 		return target;
-	p += strcspn(p, "/?");
-	return *p == '/' ? p : "/";
+	return authority[n] == '/' ? authority + n : "/";
 }
 
 bool route_is_upload(const char *target)
@@ -112,6 +120,7 @@ struct route_match route_find(enum http_method method, const char *target, bool 
 		if (m.number == 0)
 			m.number = i + 1;
 		m.allow |= r->methods | HTTP_OPTIONS;
+		m.any_host = r->where & ANY_HOST;
 		if (r->methods & (unsigned)method && m.handler == NULL)
 			m.handler = r->handler;
 	}

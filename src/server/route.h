@@ -11,6 +11,7 @@ struct route_match {
 	const char *param; /* into the path: the segment that "*" stands for */
 	size_t param_len;
 	unsigned allow; /* methods the path knows, for 405; 0: no such path */
+	bool any_host;  /* answered under any name, even one that no virtual host has */
 	size_t number;  /* of the path, for route_pattern() */
 };
 
@@ -24,6 +25,10 @@ struct route_match route_find(enum http_method method, const char *target, bool 
 /* The path of a route as it stands in the table, with its star; "none" of number 0, which is that
  * of no route. Numbers are below ROUTES_MAX. */
 const char *route_pattern(size_t number);
+
+/* What an absolute-form target says where Host would (RFC 9112 section 3.2.2); NULL: it is of
+ * another form. */
+const char *route_authority(const char *target, size_t *len);
 
 /* Whether a request target is the upload resource, or creates one there. */
 bool route_is_upload(const char *target);

@@ -44,6 +44,7 @@ struct turn {
 
 struct session {
 	struct server *server;
+	const struct settings *settings; /* of the request's host */
 	struct request *req;
 	struct session_plan plan; /* its rec is ours */
 	struct session_close close;
@@ -124,7 +125,7 @@ static enum err_code stage(struct session *s, struct piece *p, struct err *e)
 
 static int64_t end_of_unfinished(const struct session *s)
 {
-	return clock_now_s() + (int64_t)server_settings(s->server)->upload_ttl_unfinished;
+	return clock_now_s() + (int64_t)s->settings->upload_ttl_unfinished;
 }
 
 static enum err_code timed_commit(struct session *s, const struct commit *c, struct upload **rec,
@@ -513,9 +514,8 @@ static uint64_t most(const struct session_plan *p, const struct settings *set)
 }
 
 static enum err_code check_room(const struct session_plan *p, const struct server *server,
-				struct err *e)
+				const struct settings *set, struct err *e)
 {
-	const struct settings *set = server_settings(server);
 	const uint64_t need = p->announced == HTTP_LENGTH_UNKNOWN ? 0 : p->announced;
 	uint64_t limit = p->length == UPLOAD_LENGTH_UNKNOWN ? most(p, set) : p->length;
 
@@ -532,8 +532,8 @@ enum err_code session_begin(struct session **out, struct request *req, const str
 			    struct quota_refusal *why, struct err *e)
 {
 	struct server *server = request_server(req);
-	const struct settings *set = server_settings(server);
-	enum err_code rc = check_room(p, server, e);
+	const struct settings *set = request_settings(req);
+	enum err_code rc = check_room(p, server, set, e);
 	struct session *s;
 
 	if (rc != ERR_OK)
@@ -542,6 +542,7 @@ enum err_code session_begin(struct session **out, struct request *req, const str
 	if (s == NULL)
 		return err_set(e, ERR_NOMEM, "session");
 	s->server = server;
+	s->settings = set;
 	s->req = req;
 	s->plan = *p;
 	s->plan.claim = NULL; /* the caller's until nothing can fail */

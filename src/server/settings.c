@@ -1,5 +1,6 @@
 #include "server/settings.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,24 +89,31 @@ const struct settings *settings_first_open(const struct settings *s)
 	return s->host_count == 0 && settings_open(s) ? s : NULL;
 }
 
+static uint64_t largest(const struct settings *s, size_t offset)
+{
+	uint64_t most = *(const uint64_t *)((const char *)s + offset);
+
+	for (size_t i = 0; i < s->host_count; i++) {
+		const uint64_t v = *(const uint64_t *)((const char *)&s->hosts[i] + offset);
+
+		most = v > most ? v : most;
+	}
+	return most;
+}
+
 uint64_t settings_longest_ttl(const struct settings *s)
 {
-	uint64_t longest = s->upload_ttl_max;
-
-	for (size_t i = 0; i < s->host_count; i++)
-		if (s->hosts[i].upload_ttl_max > longest)
-			longest = s->hosts[i].upload_ttl_max;
-	return longest;
+	return largest(s, offsetof(struct settings, upload_ttl_max));
 }
 
 uint64_t settings_longest_unfinished(const struct settings *s)
 {
-	uint64_t longest = s->upload_ttl_unfinished;
+	return largest(s, offsetof(struct settings, upload_ttl_unfinished));
+}
 
-	for (size_t i = 0; i < s->host_count; i++)
-		if (s->hosts[i].upload_ttl_unfinished > longest)
-			longest = s->hosts[i].upload_ttl_unfinished;
-	return longest;
+uint64_t settings_largest_upload(const struct settings *s)
+{
+	return largest(s, offsetof(struct settings, upload_max));
 }
 
 /* ---- comparing ---------------------------------------------------------------------------- */

@@ -151,10 +151,10 @@ bool settings_open(const struct settings *s);
  * needed everywhere. */
 const struct settings *settings_first_open(const struct settings *s);
 
-/* Where no request tells the host: the longest upload.ttl_max, and upload.ttl_unfinished, of all.
- */
-uint64_t settings_longest_ttl(const struct settings *s);
-uint64_t settings_longest_unfinished(const struct settings *s);
+/* Where no request tells the host: the largest of all. */
+uint64_t settings_longest_ttl(const struct settings *s);        /* upload.ttl_max */
+uint64_t settings_longest_unfinished(const struct settings *s); /* upload.ttl_unfinished */
+uint64_t settings_largest_upload(const struct settings *s);     /* upload.max */
 
 /* ERR_INVALID if a listener that other machines reach is open to all; each is told, with its line,
  * as settings_load() does. The server itself asks its sockets. */

@@ -53,13 +53,14 @@ static int64_t mono_us(void)
 
 /* ---- one upload ---- */
 
-/* A final that waits for its parts, and its parts, stay as long as there is hope. */
+/* A final that waits for its parts, and its parts, stay as long as there is hope. Under which name
+ * it was made nobody knows: the longest time counts. */
 static enum err_code postpone(struct sweep *w, const struct upload_id *id, struct err *e)
 {
 	struct server *s = w->of->server;
-	enum err_code rc =
-		store_extend(s->store, id,
-			     clock_now_s() + (int64_t)server_settings(s)->upload_ttl_unfinished, e);
+	enum err_code rc = store_extend(
+		s->store, id,
+		clock_now_s() + (int64_t)settings_longest_unfinished(server_settings(s)), e);
 
 	w->result.postponed += rc == ERR_OK;
 	return rc == ERR_DELETED ? ERR_NOTFOUND : rc;

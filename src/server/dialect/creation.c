@@ -82,6 +82,10 @@ static struct reply *make_record(struct creation *c, uint64_t length)
 		.recipients = c->params.recipients,
 	};
 	permit_mark(&c->admission.permit, &c->rec, &c->details);
+	/* put together when there is no request, and no virtual host, to ask */
+	if (c->details.role == ROLE_FINAL &&
+	    (c->details.max == 0 || c->details.max > set->upload_max))
+		c->details.max = set->upload_max;
 	c->meta = details_encode(&c->details, &n, &too_long);
 	if (c->meta == NULL)
 		return too_long ? problem_reply(431, NULL, "Upload-Metadata is too long.")

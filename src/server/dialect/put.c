@@ -74,7 +74,7 @@ static struct reply *answer_there(struct put *x)
 	const struct upload *u = x->admission.there;
 
 	if (u->finished)
-		return answer_finished(request_server(x->req), u);
+		return answer_finished(x->req, u);
 	return problem_reply(409, "grant-in-use", "This grant has begun a resumable upload.");
 }
 
@@ -157,8 +157,7 @@ static enum http_next next(struct put *x, enum session_state state)
 	case SESSION_FAILED:
 		return fail(x, session_error(x->session));
 	case SESSION_DONE:
-		return request_reply(x->req, answer_finished(request_server(x->req),
-							     session_upload(x->session)));
+		return request_reply(x->req, answer_finished(x->req, session_upload(x->session)));
 	case SESSION_GOES_ON:
 		break;
 	}

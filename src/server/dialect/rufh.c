@@ -246,7 +246,7 @@ static struct reply *completed(struct rufh *x, const struct upload *u)
 		r = reply_new(204);
 		answer_add_state(r, u);
 	} else {
-		r = answer_finished(request_server(x->w.req), u);
+		r = answer_finished(x->w.req, u);
 	}
 	add_complete(r, x, true);
 	answer_add_offset(r, u->offset);
@@ -255,14 +255,13 @@ static struct reply *completed(struct rufh *x, const struct upload *u)
 
 static struct reply *created(struct rufh *x, const struct upload *u)
 {
-	const struct server *s = request_server(x->w.req);
 	struct reply *r = reply_new(201);
 
-	answer_add_location(r, s, u);
+	answer_add_location(r, x->w.req, u);
 	add_complete(r, x, false);
 	answer_add_offset(r, u->offset);
 	add_limit(r, x, u);
-	answer_add_tokens(r, s, u);
+	answer_add_tokens(r, x->w.req, u);
 	answer_add_state(r, u);
 	return r;
 }
@@ -353,12 +352,11 @@ static enum http_next begin_session(struct rufh *x, const struct upload *rec, bo
 
 static enum http_next tell_location(struct rufh *x)
 {
-	const struct server *s = request_server(x->w.req);
 	char location[ANSWER_LOCATION_SIZE], limit[LIMIT_SIZE], fields[640];
 	struct answer_tokens tokens;
 
-	answer_location(location, s, x->w.made);
-	answer_mint(&tokens, s, x->w.made);
+	answer_location(location, x->w.req, x->w.made);
+	answer_mint(&tokens, x->w.req, x->w.made);
 	write_limit(x, x->w.made, limit);
 	(void)snprintf(fields, sizeof(fields),
 		       "Upload-Draft-Interop-Version: %" PRIu64
@@ -447,7 +445,7 @@ static struct reply *state_of(struct rufh *x)
 	answer_add_sent(r, "Upload-Metadata", d->metadata);
 	add_limit(r, x, u);
 	if (d->role != ROLE_PARTIAL)
-		answer_add_tokens(r, request_server(x->w.req), u);
+		answer_add_tokens(r, x->w.req, u);
 	answer_add_state(r, u);
 	return r;
 }
@@ -518,7 +516,7 @@ static void drop_condemned(struct job *job)
 
 	const struct upload *u = x->w.made != NULL ? x->w.made : x->w.target.rec;
 
-	(void)manage_terminate(request_server(x->w.req), u);
+	(void)manage_terminate(x->w.req, u);
 	request_wake(x->w.req);
 }
 

@@ -77,7 +77,7 @@ static void gone(struct request *req)
 static void add_tokens(struct reply *r, struct tus *t, const struct upload *u, enum role role)
 {
 	if (role != ROLE_PARTIAL)
-		answer_add_tokens(r, request_server(t->w.req), u);
+		answer_add_tokens(r, t->w.req, u);
 }
 
 static struct reply *read_length(struct tus *t)
@@ -128,7 +128,7 @@ static struct reply *created(struct tus *t, const struct upload *u)
 	const enum role role = t->w.creation.details.role;
 	struct reply *r = reply_new(201);
 
-	answer_add_location(r, request_server(t->w.req), u);
+	answer_add_location(r, t->w.req, u);
 	if (u->finished || role != ROLE_FINAL)
 		answer_add_offset(r, u->offset);
 	add_tokens(r, t, u, role);
