@@ -297,7 +297,10 @@ static void fail(struct session *s, enum err_code code, const struct err *e)
 	s->error = code;
 	if (code == ERR_DIGEST || code == ERR_SUM)
 		metric_add(METRIC_CHECKSUM_FAILED, 1);
-	log_warn("event=upload_failed code=%d error=\"%s\"", (int)code, e->why);
+	if (code == ERR_IO || code == ERR_FULL || code == ERR_NOMEM || code == ERR_DAMAGED)
+		log_warn("event=upload_failed error=\"%s\"", e->why);
+	else /* its client's doing, who must not fill the log with it */
+		log_debug("event=upload_refused error=\"%s\"", e->why);
 	if (s->command == GO_ON)
 		wake_if_waiting(s);
 }
