@@ -27,20 +27,31 @@ static void client_text(char out[static INET6_ADDRSTRLEN], const struct sockaddr
 		(void)snprintf(out, INET6_ADDRSTRLEN, "-");
 }
 
+/* The same for all requests of a second. */
+static const char *time_text(int64_t now_s)
+{
+	static _Thread_local char text[CLOCK_CLF_SIZE];
+	static _Thread_local int64_t of_s = -1;
+
+	if (of_s != now_s)
+		clock_clf(text, now_s);
+	of_s = now_s;
+	return text;
+}
+
 void access_format(char out[static ACCESS_LINE_MAX], const struct access *a, int64_t now_s,
 		   int64_t now_ns)
 {
 	const int64_t took_ms = (now_ns - a->began_ns) / 1000000;
-	char client[INET6_ADDRSTRLEN], when[CLOCK_CLF_SIZE], bytes[DIGITS_SIZE] = "-";
+	char client[INET6_ADDRSTRLEN], bytes[DIGITS_SIZE] = "-";
 
 	client_text(client, a->client);
-	clock_clf(when, now_s);
 	if (a->bytes != ACCESS_NONE)
 		(void)snprintf(bytes, sizeof(bytes), "%" PRIu64, a->bytes);
 	(void)snprintf(out, ACCESS_LINE_MAX,
-		       "%s - - [%s] \"%s %s HTTP/1.%c\" %d %s %" PRId64 ".%03" PRId64, client, when,
-		       route_method_name(a->method), route_pattern(a->route), a->http11 ? '1' : '0',
-		       a->status, bytes, took_ms / 1000, took_ms % 1000);
+		       "%s - - [%s] \"%s %s HTTP/1.%c\" %d %s %" PRId64 ".%03" PRId64, client,
+		       time_text(now_s), route_method_name(a->method), route_pattern(a->route),
+		       a->http11 ? '1' : '0', a->status, bytes, took_ms / 1000, took_ms % 1000);
 }
 
 void access_log(const struct access *a)
