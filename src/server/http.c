@@ -54,6 +54,7 @@ struct conn { /* one TCP connection */
 	int fd;
 	struct request *request; /* under way; NULL: idle */
 	bool fresh;              /* one has ended since the last look at it */
+	bool stranger;           /* on the operator's socket: nothing is heard */
 	struct conn *prev, *next;
 };
 
@@ -875,7 +876,7 @@ static void *on_target(void *cls, const char *uri, struct MHD_Connection *mc)
 	struct conn *c = conn_of(mc);
 	struct request *r;
 
-	if (c == NULL)
+	if (c == NULL || c->stranger)
 		return NULL;
 	forget_request(c);
 	r = calloc(1, sizeof(*r) + n + 1);
@@ -926,6 +927,17 @@ static void on_completed(void *cls, struct MHD_Connection *mc, void **req,
 	forget_request(conn_of(mc));
 }
 
+/* The socket's mode keeps others out already, unless somebody has changed it. */
+static void check_operator(struct conn *c)
+{
+	if (listen_peer_is_operator(c->fd))
+		return;
+	c->stranger = true;
+	metric_add(METRIC_STRANGERS, 1);
+	log_warn("event=admin_refused");
+	(void)shutdown(c->fd, SHUT_RDWR);
+}
+
 static void on_connection(void *cls, struct MHD_Connection *mc, void **socket_context,
 			  enum MHD_ConnectionNotificationCode what)
 {
@@ -942,6 +954,8 @@ static void on_connection(void *cls, struct MHD_Connection *mc, void **socket_co
 		c->fd = MHD_get_connection_info(mc, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 		DL_APPEND(l->conns, c);
 		*socket_context = c;
+		if (side->pool == OPERATOR)
+			check_operator(c);
 		return;
 	}
 	if (side->pool != OPERATOR)

@@ -251,6 +251,15 @@ out:
 	return rc;
 }
 
+bool listen_peer_is_operator(int fd)
+{
+	struct ucred peer;
+	socklen_t n = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 && n == sizeof(peer) &&
+	       (peer.uid == 0 || peer.uid == geteuid());
+}
+
 bool listen_is_loopback(const struct listener *l)
 {
 	union address a;

@@ -36,6 +36,10 @@ enum err_code listen_inherited(struct listener *out, size_t max, size_t *count, 
  * run is replaced, one that answers is ERR_BUSY. Returns in *fd. ERR_INVALID: path too long. */
 enum err_code listen_unix(int *fd, const char *path, struct err *e);
 
+/* Whether who has connected to a Unix socket is root, or the user that we run as (unix(7),
+ * SO_PEERCRED). Any thread. */
+bool listen_peer_is_operator(int fd);
+
 /* Whether only this machine can reach it. */
 bool listen_is_loopback(const struct listener *l);
 

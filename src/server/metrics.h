@@ -12,6 +12,8 @@
 	X(CONNECTIONS, "restante_connections_accepted_total", "Connections accepted.")       \
 	X(CONNECTIONS_REFUSED, "restante_connections_refused_total",                         \
 	  "Connections turned away over a limit.")                                           \
+	X(STRANGERS, "restante_admin_refused_total",                                         \
+	  "Connections to the admin socket by users whom it is not for.")                    \
 	X(BYTES_RECEIVED, "restante_received_bytes_total", "Body bytes taken from clients.") \
 	X(BYTES_SENT, "restante_sent_bytes_total", "Body bytes of answers sent whole.")      \
 	X(UPLOADS, "restante_uploads_finished_total", "Uploads finished.")                   \

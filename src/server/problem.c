@@ -29,6 +29,7 @@ static const struct {
 	{ 416, "Range Not Satisfiable" },
 	{ 417, "Expectation Failed" },
 	{ 421, "Misdirected Request" },
+	{ 422, "Unprocessable Content" },
 	{ 429, "Too Many Requests" },
 	{ 431, "Request Header Fields Too Large" },
 	{ 460, "Checksum Mismatch" },
@@ -132,6 +133,18 @@ struct reply *problem_quota(const struct quota_refusal *why)
 	if (j != NULL)
 		(void)json_object_set_new(j, "limit", json_string(why->limit));
 	return reply_of_json(why->status, j, why->retry_after_s);
+}
+
+struct reply *problem_with(int status, const char *slug, const char *detail, const char *name,
+			   json_t *value)
+{
+	json_t *j = problem_json(status, slug, detail);
+
+	if (j == NULL)
+		json_decref(value);
+	else
+		(void)json_object_set_new(j, name, value);
+	return reply_of_json(status, j, retry_after(status));
 }
 
 struct reply *problem_offset(uint64_t expected, uint64_t provided)

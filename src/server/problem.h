@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "base/err.h"
 #include "server/reply.h"
 
@@ -16,6 +18,10 @@ struct reply *problem_reply(int status, const char *slug, const char *detail);
 /* What would be too much of a bucket, without saying of which. NULL without memory. */
 struct quota_refusal;
 struct reply *problem_quota(const struct quota_refusal *why);
+
+/* The same with a member of its own; takes value over. */
+struct reply *problem_with(int status, const char *slug, const char *detail, const char *name,
+			   json_t *value);
 
 /* 409 with the offset that would have been right, as field and as member (draft-ietf-httpbis-
  * resumable-upload, "Mismatching Offset"). NULL without memory. */

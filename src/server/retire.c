@@ -1,5 +1,6 @@
 #include "server/retire.h"
 
+#include "base/clock.h"
 #include "server/census.h"
 #include "server/finals.h"
 #include "server/media.h"
@@ -19,17 +20,22 @@ void retire_gone(struct server *s, const struct upload *u)
 static enum err_code drop(struct server *s, const struct upload *u, int64_t remember_until_s,
 			  enum retire_how how, struct retired *out, struct err *e)
 {
-	enum err_code rc = remember_until_s > 0
-				   ? store_terminate(s->store, &u->id, remember_until_s, e)
-				   : store_drop(s->store, &u->id, e);
+	struct retired gone = { 0 };
+	enum err_code rc;
 
-	(void)how;
+	if (how == RETIRE_EXPIRED)
+		rc = store_expire(s->store, &u->id, remember_until_s, &gone.freed, &gone.blob_gone,
+				  e);
+	else if (remember_until_s > 0)
+		rc = store_terminate(s->store, &u->id, remember_until_s, e);
+	else
+		rc = store_drop(s->store, &u->id, e);
 	if (rc == ERR_OK)
 		retire_gone(s, u);
 	else
 		media_forget(s->media, &u->id); /* whatever became of it, it is not as it was */
 	if (rc == ERR_OK && out != NULL)
-		*out = (struct retired){ 0 };
+		*out = gone;
 	return rc;
 }
 
@@ -38,6 +44,8 @@ enum err_code retire(struct server *s, const struct upload *u, int64_t remember_
 {
 	enum err_code rc;
 
+	if (remember_until_s < u->spent_until_s && u->spent_until_s > clock_now_s())
+		remember_until_s = u->spent_until_s;
 	quota_drop_begin(s->quota, &u->bucket);
 	rc = drop(s, u, remember_until_s, how, out, e);
 	quota_drop_end(s->quota, &u->bucket);

@@ -17,15 +17,16 @@ enum retire_how {
 	RETIRE_EXPIRED, /* its time is over: should a crash bring it back, it is due again */
 };
 
-/* What came of it. */
+/* What came of it; told of RETIRE_EXPIRED only. */
 struct retired {
 	uint64_t freed; /* bytes of its blob that nobody needs any more */
 	bool blob_gone;
 };
 
 /* Drops an upload of which u is the record, looked up a moment ago. Until remember_until_s (0: not
- * at all) the store knows that it was deleted. *out (unless NULL) is written on success only.
- * ERR_NOTFOUND, ERR_DELETED: somebody else has dropped it meanwhile. ERR_IO, ERR_FULL. */
+ * at all), and in any case as long as its id is spent, the store knows that it was deleted. *out
+ * (unless NULL) is written on success only. ERR_NOTFOUND, ERR_DELETED: somebody else has dropped it
+ * meanwhile. ERR_IO, ERR_FULL. */
 enum err_code retire(struct server *s, const struct upload *u, int64_t remember_until_s,
 		     enum retire_how how, struct retired *out, struct err *e);
 

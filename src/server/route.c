@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "server/acknowledge.h"
+#include "server/admin/admin.h"
 #include "server/dialect/choose.h"
 #include "server/extend.h"
 #include "server/fetch.h"
@@ -11,7 +12,7 @@
 #include "server/options.h"
 #include "server/reuse.h"
 
-enum where { PUBLIC = 1, ADMIN = 2, METRICS = 4, ANY_HOST = 8 };
+enum where { PUBLIC = 1, ADMIN = 2, METRICS = 4, ANY_HOST = 8, OPERATOR = ADMIN | ANY_HOST };
 
 /* "*" stands for one path segment; the first line that fits counts. */
 static const struct route {
@@ -35,6 +36,14 @@ static const struct route {
 	{ HTTP_GET | HTTP_HEAD, "/healthz", &healthz_handler, PUBLIC | ADMIN | ANY_HOST },
 	{ HTTP_GET | HTTP_HEAD, "/readyz", &readyz_handler, PUBLIC | ADMIN | ANY_HOST },
 	{ HTTP_GET | HTTP_HEAD, "/metrics", &metrics_handler, ADMIN | METRICS | ANY_HOST },
+	{ HTTP_GET | HTTP_HEAD, "/admin/status", &admin_status_handler, OPERATOR },
+	{ HTTP_GET | HTTP_HEAD, "/admin/stats", &admin_stats_handler, OPERATOR },
+	{ HTTP_GET | HTTP_HEAD, "/admin/running-config", &admin_config_handler, OPERATOR },
+	{ HTTP_POST, "/admin/expire", &admin_expire_handler, OPERATOR },
+	{ HTTP_POST, "/admin/check", &admin_check_handler, OPERATOR },
+	{ HTTP_POST, "/admin/reload", &admin_reload_handler, OPERATOR },
+	{ HTTP_POST, "/admin/stop", &admin_stop_handler, OPERATOR },
+	{ HTTP_POST, "/admin/keys/rotate", &admin_rotate_handler, OPERATOR },
 };
 
 #define ROUTES (sizeof(routes) / sizeof(routes[0]))

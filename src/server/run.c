@@ -256,9 +256,14 @@ static enum err_code open_all(struct running *r, struct err *e)
 	if (rc == ERR_OK)
 		rc = workers_new(&s->readers, set->fetch_workers, "reader", e);
 	if (rc == ERR_OK)
+		rc = workers_new(&s->operator, 1, "operator", e);
+	if (rc == ERR_OK)
 		rc = sweeper_new(&s->sweeper, s, e);
 	if (rc != ERR_OK)
 		return rc;
+	s->listeners = r->listeners;
+	s->listener_count = r->listener_count;
+	s->main_thread = pthread_self();
 	s->started_s = clock_now_s();
 	atomic_store(&s->swept_s, s->started_s);
 	rc = finals_load(s->finals, e);
@@ -285,6 +290,7 @@ static void close_all(struct running *r)
 	}
 	keeper_stop(r->keeper);
 	sweeper_free(s->sweeper);
+	workers_free(s->operator);
 	/* what broken-off requests left to do is done before its ground goes */
 	workers_free(s->readers);
 	workers_free(s->writers);

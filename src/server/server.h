@@ -3,6 +3,7 @@
 #ifndef RESTANTE_SERVER_SERVER_H
 #define RESTANTE_SERVER_SERVER_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,6 +19,7 @@ struct census;
 struct claims;
 struct finals;
 struct http;
+struct listener;
 struct quota;
 struct reload;
 struct running_table;
@@ -31,8 +33,9 @@ struct server {
 	struct reload *reload; /* replaces those two */
 
 	struct store *store;
-	struct workers *writers; /* hash and write uploads */
-	struct workers *readers; /* read for fetches */
+	struct workers *writers;  /* hash and write uploads */
+	struct workers *readers;  /* read for fetches */
+	struct workers *operator; /* what the operator asks for */
 	struct cache *cache;
 	struct media_table *media;
 	struct claims *claims;         /* who works on which unfinished upload */
@@ -42,6 +45,10 @@ struct server {
 	struct finals *finals;         /* those that wait for their parts */
 	struct sweeper *sweeper;       /* drops what is due */
 	_Atomic(struct http *) http;   /* NULL until it has started: it answers before that */
+
+	const struct listener *listeners; /* that clients connect to */
+	size_t listener_count;
+	pthread_t main_thread; /* takes signals */
 
 	int64_t started_s;
 	atomic_int_fast64_t swept_s;        /* when a sweep last left nothing due */

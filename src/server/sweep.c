@@ -68,7 +68,9 @@ static enum err_code postpone(struct sweep *w, const struct upload_id *id, struc
 
 static enum err_code forget(struct sweep *w, const struct upload_id *id, struct err *e)
 {
-	enum err_code rc = store_drop(w->of->server->store, id, e);
+	uint64_t freed;
+	bool blob_gone;
+	enum err_code rc = store_expire(w->of->server->store, id, 0, &freed, &blob_gone, e);
 
 	w->result.grants += rc == ERR_OK;
 	return rc;
