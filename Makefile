@@ -54,7 +54,8 @@ STORAGE := storage/chunk.c storage/acks.c storage/store.c storage/scrub.c storag
            storage/rocksdb/rocksdb.c storage/rocksdb/rdb.c storage/rocksdb/batch.c storage/rocksdb/record.c \
            storage/rocksdb/alive.c storage/rocksdb/due.c storage/rocksdb/extents.c storage/rocksdb/uploads.c storage/rocksdb/row.c \
            storage/rocksdb/writer.c storage/rocksdb/concat.c storage/rocksdb/read.c \
-           storage/rocksdb/drop.c storage/rocksdb/acknowledge.c storage/rocksdb/collector.c
+           storage/rocksdb/drop.c storage/rocksdb/acknowledge.c storage/rocksdb/collector.c \
+           storage/rocksdb/snapshot.c
 FAULTY  := storage/faulty/faulty.c
 SERVER  := src/server/settings.c src/server/settings_table.c src/server/settings_value.c src/server/settings_load.c src/server/hosts.c \
            src/server/settings_print.c src/server/keys.c src/server/metrics.c src/server/metrics_print.c src/server/process.c src/server/logs.c src/server/access.c src/server/workers.c \

@@ -65,6 +65,9 @@ struct engine {
 	enum err_code (*blob)(void *self, const struct digest *d, struct blob *out, struct err *e);
 	enum err_code (*next_blob)(void *self, const struct digest *after, struct blob *out,
 				   struct err *e);
+	enum err_code (*snapshot)(void *self, const char *dir, struct err *e); /* NULL: cannot */
+	enum err_code (*give_back)(void *self, uint64_t budget_ms,
+				   struct err *e);            /* NULL: nothing to */
 	void (*measure)(void *self, struct store_stats *out); /* what is alive, what is on disk */
 };
 

@@ -399,6 +399,20 @@ enum err_code store_next_blob(struct store *s, const struct digest *after, struc
 	return counted(s, s->engine->next_blob(s->self, after, out, e));
 }
 
+enum err_code store_snapshot(struct store *s, const char *dir, struct err *e)
+{
+	if (s->engine->snapshot == NULL)
+		return err_set(e, ERR_INVALID, "%s makes no snapshots", s->engine->name);
+	return counted(s, s->engine->snapshot(s->self, dir, e));
+}
+
+enum err_code store_give_back(struct store *s, uint64_t budget_ms, struct err *e)
+{
+	if (s->engine->give_back == NULL)
+		return ERR_OK;
+	return counted(s, s->engine->give_back(s->self, budget_ms, e));
+}
+
 void store_stats(struct store *s, struct store_stats *out)
 {
 	*out = (struct store_stats){

@@ -232,6 +232,17 @@ enum err_code store_blob(struct store *s, const struct digest *d, struct blob *o
 enum err_code store_next_blob(struct store *s, const struct digest *after, struct blob *out,
 			      struct err *e);
 
+/* Makes a copy of the store in a folder that does not exist, on the same file system: by hard
+ * links, while everybody goes on. It holds everything that was durable before the call, and can be
+ * opened as a store. ERR_EXISTS: the folder is there. ERR_INVALID: this engine cannot. ERR_FULL,
+ * ERR_IO. */
+enum err_code store_snapshot(struct store *s, const char *dir, struct err *e);
+
+/* Returns the space of what was dropped to the file system now, instead of by and by: until at most
+ * half of what is left of it is garbage, or about that many milliseconds are over (a step is not
+ * interrupted). ERR_FULL, ERR_IO. */
+enum err_code store_give_back(struct store *s, uint64_t budget_ms, struct err *e);
+
 /* Counted since store_open, but for the last four, which are the store's as it is. */
 struct store_stats {
 	uint64_t stages, commits, concats, reuses, lookups, reads, drops, failures;

@@ -12,7 +12,8 @@
  *   delay_ms=5           every call takes that much longer
  *
  * Calls: open write_open stage commit lookup read concat reuse drop extend acknowledge next_open
- * bucket due overdue blob next_blob. A schedule that does not read so is ERR_INVALID. */
+ * bucket due overdue blob next_blob snapshot give_back. A schedule that does not read so is
+ * ERR_INVALID. */
 #include "storage/engine.h"
 
 #include <stdatomic.h>
@@ -42,6 +43,8 @@
 	X(overdue)     \
 	X(blob)        \
 	X(next_blob)   \
+	X(snapshot)    \
+	X(give_back)   \
 	X(any)
 
 #define X(name) CALL_##name,
@@ -456,6 +459,26 @@ static enum err_code faulty_next_blob(void *self, const struct digest *after, st
 	return f->inner->next_blob(f->self, after, out, e);
 }
 
+static enum err_code faulty_snapshot(void *self, const char *dir, struct err *e)
+{
+	struct faulty *f = self;
+
+	if (fails(f, CALL_snapshot))
+		return fault(f, CALL_snapshot, e);
+	if (f->inner->snapshot == NULL)
+		return err_set(e, ERR_INVALID, "%s makes no snapshots", f->inner->name);
+	return f->inner->snapshot(f->self, dir, e);
+}
+
+static enum err_code faulty_give_back(void *self, uint64_t budget_ms, struct err *e)
+{
+	struct faulty *f = self;
+
+	if (fails(f, CALL_give_back))
+		return fault(f, CALL_give_back, e);
+	return f->inner->give_back != NULL ? f->inner->give_back(f->self, budget_ms, e) : ERR_OK;
+}
+
 static void faulty_measure(void *self, struct store_stats *out)
 {
 	struct faulty *f = self;
@@ -484,5 +507,7 @@ const struct engine engine_faulty = {
 	.overdue = faulty_overdue,
 	.blob = faulty_blob,
 	.next_blob = faulty_next_blob,
+	.snapshot = faulty_snapshot,
+	.give_back = faulty_give_back,
 	.measure = faulty_measure,
 };

@@ -10,11 +10,12 @@
 
 #include "base/clock.h"
 
-#define COLLECTOR_LOOKS_MS 5000 /* for garbage, unless it is told of some */
-#define COLLECTOR_RESTS_MS 100  /* between slices, at least */
+#define COLLECTOR_LOOKS_MS 5000     /* for garbage, unless it is told of some */
+#define COLLECTOR_RESTS_MS 100      /* between slices, at least */
+#define GIVE_BACK_LEAST (64u << 10) /* bytes; what is less is not worth a compaction */
 
-/* Whether there is enough garbage to be worth it. */
-static bool much_garbage(struct rdb *r)
+/* Whether more than half is garbage, and more than `least` bytes. */
+static bool much_garbage(struct rdb *r, uint64_t least)
 {
 	uint64_t all = 0, garbage = 0;
 
@@ -22,7 +23,26 @@ static bool much_garbage(struct rdb *r)
 	    rocksdb_property_int_cf(r->db, r->cf[CF_ROWS], "rocksdb.live-blob-file-garbage-size",
 				    &garbage))
 		return false;
-	return garbage > all / 2 && garbage > r->write_buffer;
+	return garbage > all / 2 && garbage > least;
+}
+
+/* Whether tables consist of deleted keys for a good part, and have more than `least` bytes, rows
+ * included: these go only when a compaction brings the deletions together with what they delete. */
+static bool much_deleted(struct rdb *r, enum rdb_family f, uint64_t least)
+{
+	static const char *const names[] = { [CF_RECORDS] = "default", [CF_ROWS] = "rows" };
+	const rocksdb_livefiles_t *files = rocksdb_livefiles(r->db);
+	uint64_t entries = 0, deletions = 0, bytes = 0;
+
+	(void)rocksdb_property_int_cf(r->db, r->cf[f], "rocksdb.live-blob-file-size", &bytes);
+	for (int i = 0; i < rocksdb_livefiles_count(files); i++)
+		if (strcmp(rocksdb_livefiles_column_family_name(files, i), names[f]) == 0) {
+			entries += rocksdb_livefiles_entries(files, i);
+			deletions += rocksdb_livefiles_deletions(files, i);
+			bytes += rocksdb_livefiles_size(files, i);
+		}
+	rocksdb_livefiles_destroy(files);
+	return deletions > entries / 4 && bytes > least;
 }
 
 static bool take_key(struct key *k, const char *p, size_t len)
@@ -73,6 +93,16 @@ static void set_collection(struct rdb *r, const char *on)
 	rocksdb_free(text); /* it tries again */
 }
 
+static void shed_deleted(struct rdb *r, enum rdb_family f)
+{
+	rocksdb_compactoptions_t *o = rocksdb_compactoptions_create();
+
+	rocksdb_compactoptions_set_exclusive_manual_compaction(o, 0);
+	rocksdb_compactoptions_set_bottommost_level_compaction(o, 3); /* force, each file once */
+	rocksdb_compact_range_cf_opt(r->db, r->cf[f], o, NULL, 0, NULL, 0);
+	rocksdb_compactoptions_destroy(o);
+}
+
 /* Nothing else compacts meanwhile, so that only this slice is moved. */
 static void collect_slice(struct rdb *r, const struct key *from, const struct key *to)
 {
@@ -103,22 +133,42 @@ static bool collector_wait(struct rdb *r, int64_t ms)
 	return !r->stopping;
 }
 
-/* Collects the next slice; how long to rest after it: as long as it took, so that others get
- * their share of the disk. */
-static int64_t collector_step(struct rdb *r, struct key *at)
+/* Collects the next slice behind *at, or goes to the start. */
+static void collect_next(struct rdb *r, struct key *at)
 {
 	static const struct key start = { .len = 0 };
-	int64_t began = clock_mono_ms(), took;
 	struct key from = start, to = start;
 
-	if (!much_garbage(r))
+	if (next_slice(r, at, &from, &to))
+		collect_slice(r, &from, &to);
+	*at = from; /* round again, if there was none */
+}
+
+/* One thing that gives space back; false if there is none worth it. collect_lock is held. */
+static bool collect_some(struct rdb *r, struct key *at, uint64_t least)
+{
+	for (int f = CF_RECORDS; f <= CF_ROWS; f++)
+		if (much_deleted(r, f, least)) {
+			shed_deleted(r, f);
+			return true;
+		}
+	if (!much_garbage(r, least))
+		return false;
+	collect_next(r, at);
+	return true;
+}
+
+/* How long to rest after it: as long as it took, so that others get their share of the disk. */
+static int64_t collector_step(struct rdb *r, struct key *at)
+{
+	int64_t began = clock_mono_ms(), took;
+	bool done;
+
+	pthread_mutex_lock(&r->collect_lock);
+	done = collect_some(r, at, r->write_buffer);
+	pthread_mutex_unlock(&r->collect_lock);
+	if (!done)
 		return COLLECTOR_LOOKS_MS;
-	if (!next_slice(r, at, &from, &to)) {
-		*at = start; /* round again */
-		return COLLECTOR_RESTS_MS;
-	}
-	collect_slice(r, &from, &to);
-	*at = from;
 	took = clock_mono_ms() - began;
 	return took > COLLECTOR_RESTS_MS ? took : COLLECTOR_RESTS_MS;
 }
@@ -164,4 +214,47 @@ void collector_stop(struct rdb *r)
 	pthread_mutex_unlock(&r->collector_lock);
 	rocksdb_disable_manual_compaction(r->db); /* ends one that is under way */
 	pthread_join(r->collector, NULL);
+}
+
+static bool is_working(struct rdb *r)
+{
+	uint64_t flushes = 0, compactions = 0;
+
+	(void)rocksdb_property_int(r->db, "rocksdb.num-running-flushes", &flushes);
+	(void)rocksdb_property_int(r->db, "rocksdb.num-running-compactions", &compactions);
+	return flushes + compactions > 0;
+}
+
+/* RocksDB removes no file that is newer than the work under way, and then forgets about it until
+ * there is more work. */
+static void purge_files(struct rdb *r, int64_t until)
+{
+	const struct timespec nap = { .tv_nsec = 5000000 };
+	char *text = NULL;
+
+	while (is_working(r) && clock_mono_ms() < until)
+		(void)nanosleep(&nap, NULL);
+	rocksdb_disable_file_deletions(r->db, &text);
+	if (text == NULL)
+		rocksdb_enable_file_deletions(r->db, 0, &text); /* looks for all there are */
+	rocksdb_free(text);
+}
+
+enum err_code rdb_give_back(void *self, uint64_t budget_ms, struct err *e)
+{
+	struct rdb *r = self;
+	const int64_t until = clock_mono_ms() + (int64_t)budget_ms;
+	struct key at = { .len = 0 };
+	enum err_code rc;
+
+	rdb_settle(r);
+	rc = rdb_flush(r, e);
+	if (rc != ERR_OK)
+		return rc;
+	pthread_mutex_lock(&r->collect_lock);
+	while (clock_mono_ms() < until && collect_some(r, &at, GIVE_BACK_LEAST))
+		;
+	purge_files(r, until);
+	pthread_mutex_unlock(&r->collect_lock);
+	return ERR_OK;
 }

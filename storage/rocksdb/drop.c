@@ -76,8 +76,11 @@ static enum err_code remove_segments(struct rdb *r, uint64_t locator, uint64_t s
 	struct key from = key_piece(locator, start), to = key_piece(locator, last);
 	char *text = NULL;
 
+	if (pthread_rwlock_tryrdlock(&r->files_lock) != 0)
+		return err_set(e, ERR_BUSY, "a snapshot is being made"); /* later */
 	rocksdb_delete_file_in_range_cf(r->db, r->cf[CF_SEGMENTS], chars(from.b), from.len,
 					chars(to.b), to.len, &text);
+	pthread_rwlock_unlock(&r->files_lock);
 	return text != NULL ? rdb_write_failed(e, "remove segments", text) : ERR_OK;
 }
 
@@ -277,15 +280,13 @@ static enum err_code read_leaves(struct rdb *r, const struct digest *d, struct l
 
 /* The leaves are read before they are locked. They do not change: a blob's record stays as it is
  * while an upload holds it, and this one does, for its by_id is held. */
-static enum err_code drop_finished(struct rdb *r, const struct upload *u, struct dropping *d,
+static enum err_code drop_composed(struct rdb *r, const struct upload *u, struct dropping *d,
 				   struct err *e)
 {
 	struct stripes stripes = { { false } };
 	struct leaves leaves = { 0 };
-	enum err_code rc = ERR_OK;
+	enum err_code rc = read_leaves(r, &u->digest, &leaves, e);
 
-	if (extents_borrowed(u->extents, u->extent_count))
-		rc = read_leaves(r, &u->digest, &leaves, e);
 	if (rc != ERR_OK)
 		return rc;
 	stripes_add(&stripes, &u->digest, 1);
@@ -294,6 +295,21 @@ static enum err_code drop_finished(struct rdb *r, const struct upload *u, struct
 	rc = drop_record(r, u, &leaves, d, e);
 	rdb_unlock_stripes(r, &stripes);
 	leaves_fini(&leaves);
+	return rc;
+}
+
+static enum err_code drop_finished(struct rdb *r, const struct upload *u, struct dropping *d,
+				   struct err *e)
+{
+	static const struct leaves none;
+	pthread_mutex_t *lock = rdb_digest_lock(r, &u->digest);
+	enum err_code rc;
+
+	if (extents_borrowed(u->extents, u->extent_count))
+		return drop_composed(r, u, d, e);
+	pthread_mutex_lock(lock);
+	rc = drop_record(r, u, &none, d, e);
+	pthread_mutex_unlock(lock);
 	return rc;
 }
 

@@ -115,6 +115,18 @@ struct bytes rdb_value(const rocksdb_pinnableslice_t *s)
 	return b;
 }
 
+enum err_code rdb_flush(struct rdb *r, struct err *e)
+{
+	rocksdb_flushoptions_t *o = rocksdb_flushoptions_create();
+	char *text = NULL;
+
+	rocksdb_flushoptions_set_wait(o, 1);
+	for (int f = CF_RECORDS; f <= CF_ROWS && text == NULL; f++)
+		rocksdb_flush_cf(r->db, o, r->cf[f], &text);
+	rocksdb_flushoptions_destroy(o);
+	return text != NULL ? rdb_write_failed(e, "flush", text) : ERR_OK;
+}
+
 /* ---- iteration ---- */
 
 struct bytes rdb_iter_key(const rocksdb_iterator_t *it)

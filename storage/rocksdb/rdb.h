@@ -1,8 +1,8 @@
 /* rdb - what the files of the engine share: the database handle, the few ways of using it, and what
  * each file does for the others. For the engine and its tests only.
  *
- * Locks, in the order they are taken: due_lock, by_id, by_digest, locator_lock, junk_lock,
- * floor_lock. The first two are
+ * Locks, in the order they are taken: due_lock, by_id, by_digest, files_lock (shared),
+ * locator_lock, junk_lock, floor_lock. The first two are
  * held over a synced write, but striped, so that different uploads sync together. Of by_id a thread
  * takes one; of by_digest several, where blobs need each other, in ascending order. */
 #ifndef RESTANTE_STORAGE_ROCKSDB_RDB_H
@@ -57,9 +57,11 @@ struct rdb {
 	pthread_mutex_t due_lock;                /* one at a time lists what is due */
 	pthread_mutex_t floor_lock;              /* short, of the two below */
 	struct key due_floor;                    /* no entry of the due index is before it */
-	struct key due_late; /* the earliest written since the listing under way began */
-	pthread_t collector; /* collector.c tells */
+	struct key due_late;         /* the earliest written since the listing under way began */
+	pthread_rwlock_t files_lock; /* shared: segments come and go; snapshot.c tells */
+	pthread_t collector;         /* collector.c tells */
 	bool collecting, stopping;
+	pthread_mutex_t collect_lock; /* one at a time compacts, and turns collection on and off */
 	pthread_mutex_t collector_lock;
 	pthread_cond_t collector_wakes;
 };
@@ -104,6 +106,9 @@ enum err_code rdb_iter_end(rocksdb_iterator_t *it, struct err *e);
 
 /* Whether it stands on a key that begins so. */
 bool rdb_iter_within(const rocksdb_iterator_t *it, const uint8_t *prefix, size_t len);
+
+/* Writes what is in memory into tables. */
+enum err_code rdb_flush(struct rdb *r, struct err *e);
 
 /* Iteration over the records from one key up to another, `end`, which is not among them. Nothing
  * behind the end is looked at: expiry leaves deleted keys in great number, and an iterator without
@@ -260,6 +265,12 @@ void collector_stop(struct rdb *r); /* fine if it never started */
 
 /* There may be something to collect. */
 void collector_wake(struct rdb *r);
+
+enum err_code rdb_give_back(void *self, uint64_t budget_ms, struct err *e);
+
+/* ---- snapshot.c ---- */
+
+enum err_code rdb_snapshot(void *self, const char *dir, struct err *e);
 
 /* ---- writer.c ---- */
 

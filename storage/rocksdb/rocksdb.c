@@ -268,6 +268,8 @@ static void close_engine(void *self)
 	pthread_mutex_destroy(&r->junk_lock);
 	pthread_mutex_destroy(&r->due_lock);
 	pthread_mutex_destroy(&r->floor_lock);
+	pthread_rwlock_destroy(&r->files_lock);
+	pthread_mutex_destroy(&r->collect_lock);
 	pthread_mutex_destroy(&r->collector_lock);
 	pthread_cond_destroy(&r->collector_wakes);
 	free(r->junk);
@@ -275,9 +277,23 @@ static void close_engine(void *self)
 	free(r);
 }
 
+/* A snapshot need not wait until no segment happens to be on its way. */
+static void make_files_lock(struct rdb *r)
+{
+	pthread_rwlockattr_t a;
+
+	pthread_rwlockattr_init(&a);
+	pthread_rwlockattr_setkind_np(&a, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&r->files_lock, &a);
+	pthread_rwlockattr_destroy(&a);
+}
+
 static void make_locks(struct rdb *r)
 {
 	pthread_condattr_t monotonic;
+
+	make_files_lock(r);
+	pthread_mutex_init(&r->collect_lock, NULL);
 
 	for (size_t i = 0; i < RDB_STRIPES; i++) {
 		pthread_mutex_init(&r->by_id[i], NULL);
@@ -411,5 +427,7 @@ const struct engine engine_rocksdb = {
 	.overdue = rdb_overdue,
 	.blob = blob,
 	.next_blob = rdb_next_blob,
+	.snapshot = rdb_snapshot,
+	.give_back = rdb_give_back,
 	.measure = measure,
 };

@@ -222,8 +222,10 @@ static enum err_code segment_seal(struct rdb_writer *w, struct err *e)
 	rc = mark_durably(w, e);
 	if (rc != ERR_OK)
 		return rc;
+	pthread_rwlock_rdlock(&w->db->files_lock);
 	rocksdb_ingest_external_file_cf(w->db->db, w->db->cf[CF_SEGMENTS], &path, 1, w->db->ingest,
 					&text);
+	pthread_rwlock_unlock(&w->db->files_lock);
 	if (text != NULL)
 		return rdb_write_failed(e, "take over a segment", text);
 	segment_close(&w->segment);

@@ -1,6 +1,7 @@
 /* What the rocksdb engine promises beyond store.h: how it lies on disk, what a crash leaves, how it
  * behaves on a full disk. Looks behind the interface where it must. */
 #include "tests/engine/fixture.h"
+#include "tests/engine/snapshot.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -1241,6 +1242,7 @@ int main(int argc, char **argv)
 		PROMISE(dropping_gives_segments_back_at_once),
 		PROMISE(dropping_gives_rows_back_soon),
 		PROMISE(a_few_that_stay_do_not_keep_the_others_bytes),
+		SNAPSHOT_TESTS,
 		PROMISE(locators_are_never_used_again),
 		PROMISE(locators_are_never_used_again_after_a_crash_either),
 		PROMISE(a_crash_amid_segments_leaves_no_file_behind),
