@@ -7,8 +7,8 @@
 #include "storage/store.h"
 
 /* version, role and what is there (one byte each), ttl_s (8); then what is there: the digest, max
- * (8), ttl_max_s (8), the metadata, Upload-Concat (each of the two behind its length, 2); of a
- * final the count of its parts (2) and their ids. */
+ * (8), ttl_max_s (8), the host, the metadata, Upload-Concat (each of the three behind its length,
+ * 2); of a final the count of its parts (2) and their ids. */
 #define VERSION 1
 #define FIXED (1 + 1 + 1 + 8)
 
@@ -17,7 +17,8 @@
 #define HAS_CONCAT 4u
 #define HAS_MAX 8u
 #define HAS_TTL_MAX 16u
-#define HAS_ALL 31u
+#define HAS_HOST 32u
+#define HAS_ALL 63u
 
 _Static_assert(STORE_META_MAX <= UINT16_MAX, "lengths have two bytes");
 _Static_assert(_Alignof(struct upload_id) == 1, "parts are looked at where they lie");
@@ -58,7 +59,7 @@ static unsigned has_of(const struct details *d)
 {
 	return (d->digest_given ? HAS_DIGEST : 0) | (d->metadata_given ? HAS_METADATA : 0) |
 	       (d->concat.len > 0 ? HAS_CONCAT : 0) | (d->max > 0 ? HAS_MAX : 0) |
-	       (d->ttl_max_s > 0 ? HAS_TTL_MAX : 0);
+	       (d->ttl_max_s > 0 ? HAS_TTL_MAX : 0) | (d->host.len > 0 ? HAS_HOST : 0);
 }
 
 static size_t size_of(const struct details *d, unsigned has)
@@ -71,6 +72,8 @@ static size_t size_of(const struct details *d, unsigned has)
 		n += 8;
 	if (has & HAS_TTL_MAX)
 		n += 8;
+	if (has & HAS_HOST)
+		n += 2 + d->host.len;
 	if (has & HAS_METADATA)
 		n += 2 + d->metadata.len;
 	if (has & HAS_CONCAT)
@@ -109,6 +112,8 @@ uint8_t *details_encode(const struct details *d, size_t *len, bool *too_long)
 		p = put_u64(p, d->max);
 	if (has & HAS_TTL_MAX)
 		p = put_u64(p, d->ttl_max_s);
+	if (has & HAS_HOST)
+		p = put_text(p, d->host);
 	if (has & HAS_METADATA)
 		p = put_text(p, d->metadata);
 	if (has & HAS_CONCAT)
@@ -184,10 +189,12 @@ static uint64_t take_bound(struct input *in)
 	return bound;
 }
 
-static void take_concat(struct input *in, struct details *d)
+static struct bytes take_name(struct input *in)
 {
-	d->concat = take_text(in);
-	in->bad |= d->concat.len == 0;
+	const struct bytes name = take_text(in);
+
+	in->bad |= name.len == 0;
+	return name;
 }
 
 static void take_parts(struct input *in, struct details *d)
@@ -221,11 +228,13 @@ enum err_code details_decode(struct details *out, struct bytes in, struct err *e
 		d.max = take_bound(&input);
 	if (has & HAS_TTL_MAX)
 		d.ttl_max_s = take_bound(&input);
+	if (has & HAS_HOST)
+		d.host = take_name(&input);
 	d.metadata_given = has & HAS_METADATA;
 	if (d.metadata_given)
 		d.metadata = take_text(&input);
 	if (has & HAS_CONCAT)
-		take_concat(&input, &d);
+		d.concat = take_name(&input);
 	if (d.role == ROLE_FINAL)
 		take_parts(&input, &d);
 	if (input.bad || input.left.len != 0)

@@ -20,6 +20,7 @@ struct details {
 	uint64_t max;       /* bytes it may have, as its grant says, or the host that a
 			     * final was made under; 0: as many as any */
 	uint64_t ttl_max_s; /* since its creation, the same; 0: as long as any */
+	struct bytes host;  /* the virtual host that it was made under; empty: there was none */
 	bool digest_given;
 	struct digest digest;  /* the content must have */
 	bool metadata_given;   /* Upload-Metadata was sent, maybe empty */

@@ -44,7 +44,6 @@ struct waiting {
 	bool again;     /* something has happened meanwhile */
 	bool failed;    /* the store did, the last time */
 	bool over;
-	const struct settings *limits; /* of its bucket; NULL: made before the start */
 	UT_hash_handle hh;
 	size_t count;
 	struct need needs[];
@@ -301,17 +300,19 @@ static enum err_code join(struct finals *f, const struct upload *rec, const stru
 
 /* It weighs as much as its parts together, beside them. */
 static enum err_code charge_and_join(struct finals *f, const struct upload *rec,
-				     const struct details *d, const struct settings *limits,
-				     struct sum_of_parts *sum, struct upload **out,
-				     struct quota_refusal *why, struct err *e)
+				     const struct details *d, struct sum_of_parts *sum,
+				     struct upload **out, struct quota_refusal *why, struct err *e)
 {
+	const struct settings *all = server_settings(f->server),
+			      *limits = settings_of_host(all, d->host);
 	struct quota *q = f->server->quota;
 	struct meter m;
 	enum err_code rc = quota_load_and_hold(q, &rec->bucket, e);
 
 	if (rc != ERR_OK)
 		return rc;
-	rc = meter_begin(&m, q, rec, sum->length, 0, limits, clock_mono_ms(), why);
+	rc = meter_begin(&m, q, rec, sum->length, 0, limits != NULL ? limits : all, clock_mono_ms(),
+			 why);
 	if (rc != ERR_OK)
 		(void)err_set(e, rc, "the bucket has as much as it may");
 	else
@@ -325,8 +326,7 @@ static enum err_code charge_and_join(struct finals *f, const struct upload *rec,
 
 /* rec: of the final as long as it waits, or is to. *out is left alone while parts are missing. */
 static enum err_code put_together(struct finals *f, const struct upload *rec,
-				  const struct details *d, int64_t alive_at,
-				  const struct settings *limits, struct upload **out,
+				  const struct details *d, int64_t alive_at, struct upload **out,
 				  struct quota_refusal *why, struct err *e)
 {
 	struct sum_of_parts sum;
@@ -334,7 +334,7 @@ static enum err_code put_together(struct finals *f, const struct upload *rec,
 
 	if (rc != ERR_OK || !sum.finished)
 		return rc;
-	return charge_and_join(f, rec, d, limits, &sum, out, why, e);
+	return charge_and_join(f, rec, d, &sum, out, why, e);
 }
 
 /* ---- waiting ---- */
@@ -359,8 +359,7 @@ static bool is_hopeless(enum err_code rc)
 
 /* True when it waits no more; *failed, whether it is to be tried again without anything happening.
  */
-static bool try_one(struct finals *f, const struct upload_id *id, const struct settings *limits,
-		    bool *failed)
+static bool try_one(struct finals *f, const struct upload_id *id, bool *failed)
 {
 	struct quota_refusal why;
 	struct upload *rec = NULL, *out = NULL;
@@ -372,7 +371,7 @@ static bool try_one(struct finals *f, const struct upload_id *id, const struct s
 	if (rc == ERR_OK && !rec->finished)
 		rc = details_decode(&d, rec->meta, &e);
 	if (rc == ERR_OK && !rec->finished)
-		rc = put_together(f, rec, &d, 0, limits, &out, &why, &e);
+		rc = put_together(f, rec, &d, 0, &out, &why, &e);
 	done = rc == ERR_OK && (rec->finished || out != NULL);
 	if (rc != ERR_OK)
 		log_warn("event=concatenation_failed error=\"%s\"", e.why);
@@ -389,8 +388,7 @@ static void try_waiting(struct job *job)
 {
 	struct waiting *w = JOB_OWNER(job, struct waiting, job);
 	struct finals *f = w->finals;
-	const struct settings *limits = w->limits != NULL ? w->limits : server_settings(f->server);
-	bool failed, over = try_one(f, &w->id, limits, &failed), again;
+	bool failed, over = try_one(f, &w->id, &failed), again;
 
 	pthread_mutex_lock(&f->lock);
 	w->failed = failed;
@@ -505,8 +503,7 @@ static enum err_code store_waiting(struct finals *f, const struct upload *rec, s
 }
 
 static enum err_code begin_waiting(struct finals *f, const struct upload *rec,
-				   const struct details *d, const struct settings *limits,
-				   struct upload **out, struct err *e)
+				   const struct details *d, struct upload **out, struct err *e)
 {
 	struct waiting *w;
 	enum err_code rc = store_waiting(f, rec, out, e);
@@ -515,8 +512,6 @@ static enum err_code begin_waiting(struct finals *f, const struct upload *rec,
 		return rc;
 	pthread_mutex_lock(&f->lock);
 	w = remember(f, &rec->id, d->parts, d->part_count);
-	if (w != NULL)
-		w->limits = limits;
 	if (w != NULL)
 		look_at(f, w); /* the last part may have been finished since we looked */
 	pthread_mutex_unlock(&f->lock);
@@ -528,17 +523,17 @@ static enum err_code begin_waiting(struct finals *f, const struct upload *rec,
 	return err_set(e, ERR_NOMEM, "a final");
 }
 
-enum err_code finals_make(struct finals *f, const struct upload *rec, const struct settings *limits,
-			  struct upload **out, struct quota_refusal *why, struct err *e)
+enum err_code finals_make(struct finals *f, const struct upload *rec, struct upload **out,
+			  struct quota_refusal *why, struct err *e)
 {
 	struct details d;
 	enum err_code rc = details_decode(&d, rec->meta, e);
 
 	*out = NULL;
 	if (rc == ERR_OK)
-		rc = put_together(f, rec, &d, clock_now_s(), limits, out, why, e);
+		rc = put_together(f, rec, &d, clock_now_s(), out, why, e);
 	if (rc == ERR_OK && *out == NULL)
-		rc = begin_waiting(f, rec, &d, limits, out, e);
+		rc = begin_waiting(f, rec, &d, out, e);
 	atomic_fetch_sub(&f->asked, 1);
 	return rc;
 }

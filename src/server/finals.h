@@ -33,8 +33,8 @@ enum err_code finals_load(struct finals *f, struct err *e);
  * is the record: finished, or waiting for parts. For such a job. ERR_NOTFOUND: a part is not there.
  * ERR_INVALID: one is not a partial upload. ERR_TOOBIG, ERR_DIGEST, ERR_FULL, ERR_IO.
  * ERR_LIMIT: its bucket may not have that much more, *why. One that waits is given up for that. */
-enum err_code finals_make(struct finals *f, const struct upload *rec, const struct settings *limits,
-			  struct upload **out, struct quota_refusal *why, struct err *e);
+enum err_code finals_make(struct finals *f, const struct upload *rec, struct upload **out,
+			  struct quota_refusal *why, struct err *e);
 
 /* An upload has been finished; whatever waits for it is looked at by a worker. Any thread. */
 void finals_finished(struct finals *f, const struct upload_id *id);

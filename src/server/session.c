@@ -531,11 +531,20 @@ static enum err_code check_room(const struct session_plan *p, const struct serve
 	return ERR_OK;
 }
 
+static const struct settings *limits_of(const struct session_plan *p, const struct request *req)
+{
+	const struct settings *set =
+		p->host.len == 0 ? NULL
+				 : settings_of_host(server_settings(request_server(req)), p->host);
+
+	return set == NULL ? request_settings(req) : set;
+}
+
 enum err_code session_begin(struct session **out, struct request *req, const struct session_plan *p,
 			    struct quota_refusal *why, struct err *e)
 {
 	struct server *server = request_server(req);
-	const struct settings *set = request_settings(req);
+	const struct settings *set = limits_of(p, req);
 	enum err_code rc = check_room(p, server, set, e);
 	struct session *s;
 
@@ -549,6 +558,7 @@ enum err_code session_begin(struct session **out, struct request *req, const str
 	s->req = req;
 	s->plan = *p;
 	s->plan.claim = NULL; /* the caller's until nothing can fail */
+	s->plan.host = (struct bytes){ NULL, 0 };
 	s->limit = p->length == UPLOAD_LENGTH_UNKNOWN ? most(p, set) : p->length;
 	s->end = p->announced == HTTP_LENGTH_UNKNOWN ? UINT64_MAX : p->rec->offset + p->announced;
 	s->apart = p->announced >= APART_MIN; /* an unknown one too */
@@ -565,8 +575,8 @@ enum err_code session_begin(struct session **out, struct request *req, const str
 		session_free(s);
 		return err_set(e, ERR_DAMAGED, "the midstate is not one of the offset");
 	}
-	rc = meter_begin(&s->meter, server->quota, p->rec, p->length, p->announced,
-			 request_settings(req), clock_mono_ms(), why);
+	rc = meter_begin(&s->meter, server->quota, p->rec, p->length, p->announced, set,
+			 clock_mono_ms(), why);
 	if (rc != ERR_OK) {
 		session_free(s);
 		return err_set(e, rc, "the bucket has as much as it may");

@@ -40,6 +40,8 @@ struct session_plan {
 	struct digest expected;
 	uint64_t length;     /* of the upload, from now on; or UPLOAD_LENGTH_UNKNOWN. Bytes beyond
 			      * it, or beyond upload.max, are refused */
+	struct bytes host;   /* whose limits are in force, also if the request is for another;
+			      * empty: the request's */
 	uint64_t max;        /* nor beyond this; 0: no such bound */
 	uint64_t ttl_s;      /* life of the upload once it is finished, from then */
 	uint64_t announced;  /* bytes this request brings, or HTTP_LENGTH_UNKNOWN */

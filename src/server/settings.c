@@ -116,6 +116,17 @@ uint64_t settings_largest_upload(const struct settings *s)
 	return largest(s, offsetof(struct settings, upload_max));
 }
 
+const struct settings *settings_of_host(const struct settings *s, struct bytes name)
+{
+	if (name.len == 0)
+		return s;
+	for (size_t i = 0; i < s->host_count; i++)
+		if (strlen(s->hosts[i].name) == name.len &&
+		    memcmp(s->hosts[i].name, name.data, name.len) == 0)
+			return &s->hosts[i];
+	return NULL;
+}
+
 /* ---- comparing ---------------------------------------------------------------------------- */
 
 size_t settings_fixed_changes(const struct settings *running, const struct settings *wanted,

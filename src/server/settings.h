@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/bytes.h"
 #include "base/err.h"
 
 #define SETTINGS_LISTEN_MAX 16
@@ -155,6 +156,10 @@ const struct settings *settings_first_open(const struct settings *s);
 uint64_t settings_longest_ttl(const struct settings *s);        /* upload.ttl_max */
 uint64_t settings_longest_unfinished(const struct settings *s); /* upload.ttl_unfinished */
 uint64_t settings_largest_upload(const struct settings *s);     /* upload.max */
+
+/* Of the host whose block has this name; those of the server if the name is empty. NULL: there is
+ * no such host (any more). */
+const struct settings *settings_of_host(const struct settings *s, struct bytes name);
 
 /* ERR_INVALID if a listener that other machines reach is open to all; each is told, with its line,
  * as settings_load() does. The server itself asks its sockets. */

@@ -61,6 +61,26 @@ static int start_rates(void **state)
 	return start("quota { bytes_per_minute = 100000; uploads_per_minute = 6 }");
 }
 
+static int start_hosts(void **state)
+{
+	static char config[2048];
+	char key[128];
+
+	(void)state;
+	minter_init(&minter, 7);
+	fill_random(bytes, sizeof(bytes), 5);
+	(void)minter_key(&minter, key, sizeof(key));
+	(void)snprintf(config, sizeof(config),
+		       "upload { min_free = 0; ttl_max = 30d; }\n"
+		       "quota { bytes = 5000 }\n"
+		       "server \"small.test\" { grants { key = [ %s ] }; quota { bytes = 1000 } }\n"
+		       "server \"same.test\" { grants { key = [ %s ] } }\n"
+		       "server \"free.test\" { grants { key = [ %s ] }; quota { bytes = 0 } }\n",
+		       key, key, key);
+	server_start(&server, &(struct test_server_options){ .config = config });
+	return 0;
+}
+
 static int stop(void **state)
 {
 	(void)state;
@@ -781,6 +801,77 @@ static void bytes_count_whatever_becomes_of_them(void **state)
 	assert_refused(bucket, 1, 429, "bytes-per-minute");
 }
 
+/* ---- virtual hosts ---- */
+
+static void ask_host(const char *host, const char *method, const char *target, const char *bucket,
+		     const char *fields, size_t n, struct answer *a)
+{
+	struct client *c = client_open(server.port);
+	struct grant g = minter_grant(&minter);
+	char field[MINTER_FIELD_SIZE];
+
+	(void)snprintf(g.aud, sizeof(g.aud), "%s", host);
+	(void)snprintf(g.bucket, sizeof(g.bucket), "%s", bucket);
+	(void)client_sendf(c, "%s %s HTTP/1.1\r\nHost: %s\r\n%s%sContent-Length: %zu\r\n\r\n",
+			   method, target, host, minter_field(&minter, &g, field), fields, n);
+	(void)client_send(c, bytes, n);
+	client_answer(c, false, a, NULL);
+	client_close(c);
+}
+
+static void assert_host_room(const char *host, const char *bucket, size_t n)
+{
+	struct answer a;
+
+	ask_host(host, "PUT", "/v1/media", bucket, "", n + 1, &a);
+	assert_over(&a, 507, "bytes");
+	ask_host(host, "PUT", "/v1/media", bucket, "", n, &a);
+	assert_status(&a, 201);
+	answer_free(&a);
+	ask_host(host, "PUT", "/v1/media", bucket, "", 1, &a);
+	assert_over(&a, 507, "bytes");
+}
+
+static void the_same_name_is_another_bucket_on_another_host(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	assert_host_room("small.test", "of-somebody", 1000);
+	assert_host_room("same.test", "of-somebody", 5000);
+	for (int i = 0; i < 3; i++) {
+		ask_host("free.test", "PUT", "/v1/media", "of-somebody", "", 100000, &a);
+		assert_status(&a, 201);
+		answer_free(&a);
+	}
+	server_kill(&server);
+	server_again(&server);
+	assert_host_room("small.test", "of-somebody-else", 1000);
+	ask_host("small.test", "PUT", "/v1/media", "of-somebody", "", 1, &a);
+	assert_over(&a, 507, "bytes");
+	ask_host("same.test", "PUT", "/v1/media", "of-somebody", "", 1, &a);
+	assert_over(&a, 507, "bytes");
+}
+
+/* An upload's address is good on every host; what it may is its own host's affair. */
+static void nobody_grows_past_a_limit_by_way_of_another_host(void **state)
+{
+	char path[192];
+	struct answer a;
+
+	(void)state;
+	ask_host("small.test", "POST", "/v1/uploads", "of-somebody-sly",
+		 TUS "Upload-Defer-Length: 1\r\n", 0, &a);
+	assert_status(&a, 201);
+	assert_true(answer_field(&a, "Location", path, sizeof(path)));
+	answer_free(&a);
+	ask_host("free.test", "PATCH", path, "", TUS_BYTES "Upload-Offset: 0\r\n", 1001, &a);
+	assert_over(&a, 507, "bytes");
+	ask_host("free.test", "PATCH", path, "", TUS_BYTES "Upload-Offset: 0\r\n", 1000, &a);
+	assert_status(&a, 204);
+	answer_free(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest alive[] = {
@@ -811,6 +902,12 @@ int main(void)
 		cmocka_unit_test(bytes_count_whatever_becomes_of_them),
 	};
 
+	const struct CMUnitTest hosts[] = {
+		cmocka_unit_test(the_same_name_is_another_bucket_on_another_host),
+		cmocka_unit_test(nobody_grows_past_a_limit_by_way_of_another_host),
+	};
+
 	return cmocka_run_group_tests(alive, start_alive, stop) +
-	       cmocka_run_group_tests(rates, start_rates, stop);
+	       cmocka_run_group_tests(rates, start_rates, stop) +
+	       cmocka_run_group_tests(hosts, start_hosts, stop);
 }

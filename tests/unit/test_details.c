@@ -27,6 +27,7 @@ static const struct details full = {
 	.ttl_s = UINT64_MAX,
 	.digest_given = true,
 	.digest = { { 0xd1, 0xd2 } },
+	.host = { (const uint8_t *)"chat.test", 9 },
 	.metadata_given = true,
 	.metadata = { (const uint8_t *)"name dGVzdA==", 13 },
 	.concat = { (const uint8_t *)"final;/a /b", 11 },
@@ -93,6 +94,7 @@ static void assert_comes_back(const struct details *want)
 	assert_int_equal(d.metadata_given, want->metadata_given);
 	assert_same_bytes(d.metadata, want->metadata);
 	assert_same_bytes(d.concat, want->concat);
+	assert_same_bytes(d.host, want->host);
 	assert_int_equal(d.part_count, want->part_count);
 	if (want->part_count > 0)
 		assert_memory_equal(d.parts, want->parts, want->part_count * sizeof(*d.parts));
@@ -106,7 +108,7 @@ static void what_is_encoded_comes_back(void **state)
 	assert_comes_back(&plain);
 	assert_comes_back(&full);
 	/* any of it may be there without the rest */
-	for (unsigned without = 0; without < 16; without++) {
+	for (unsigned without = 0; without < 32; without++) {
 		d = full;
 		if (without & 1)
 			d.digest_given = false;
@@ -116,6 +118,8 @@ static void what_is_encoded_comes_back(void **state)
 			d.concat = (struct bytes){ 0 };
 		if (without & 8)
 			d.role = ROLE_PARTIAL, d.part_count = 0, d.parts = NULL;
+		if (without & 16)
+			d.host = (struct bytes){ 0 };
 		assert_comes_back(&d);
 	}
 }
@@ -161,6 +165,7 @@ static void the_format_stays_as_it_is(void **state)
 	assert_int_equal(ROLE_PARTIAL, 1);
 	assert_int_equal(ROLE_FINAL, 2);
 	d.ttl_s = 86400;
+	d.host = (struct bytes){ 0 };
 	x = encode(&d);
 	assert_int_equal(x.len, sizeof(fixed) + 32 + 2 + 13 + 2 + 11 + 2 + 3 * 16);
 	assert_memory_equal(p, fixed, sizeof(fixed));

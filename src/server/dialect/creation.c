@@ -82,6 +82,8 @@ static struct reply *make_record(struct creation *c, uint64_t length)
 		.recipients = c->params.recipients,
 	};
 	permit_mark(&c->admission.permit, &c->rec, &c->details);
+	if (server_settings(request_server(c->admission.req))->host_count > 0)
+		c->details.host = (struct bytes){ (const uint8_t *)set->name, strlen(set->name) };
 	/* put together when there is no request, and no virtual host, to ask */
 	if (c->details.role == ROLE_FINAL &&
 	    (c->details.max == 0 || c->details.max > set->upload_max))

@@ -335,6 +335,7 @@ static enum http_next begin_session(struct rufh *x, const struct upload *rec, bo
 		.expected = d->digest,
 		.length = x->length,
 		.ttl_s = d->ttl_s,
+		.host = d->host,
 		.max = d->max,
 		.announced = request_body_length(x->w.req),
 		.sums = checks_sums(&x->w.checks),

@@ -241,8 +241,8 @@ static void make_final(struct job *job)
 	struct tus *t = JOB_OWNER(job, struct tus, job);
 	struct err e = { 0 };
 
-	t->rc = finals_make(request_server(t->w.req)->finals, &t->w.creation.rec,
-			    request_settings(t->w.req), &t->w.made, &t->w.refusal, &e);
+	t->rc = finals_make(request_server(t->w.req)->finals, &t->w.creation.rec, &t->w.made,
+			    &t->w.refusal, &e);
 	if (t->rc != ERR_OK)
 		log_warn("event=concatenation_failed error=\"%s\"", e.why);
 	request_wake(t->w.req);
@@ -290,6 +290,7 @@ static enum http_next begin_creation(struct tus *t)
 		.expected = c->details.digest,
 		.length = c->rec.length,
 		.ttl_s = c->details.ttl_s,
+		.host = c->details.host,
 		.max = c->details.max,
 		.announced = request_body_length(t->w.req),
 		.sums = checks_sums(&t->w.checks),
@@ -476,6 +477,7 @@ static enum http_next begin_patch(struct tus *t)
 		.expected = g->details.digest,
 		.length = t->length,
 		.ttl_s = g->details.ttl_s,
+		.host = g->details.host,
 		.max = g->details.max,
 		.announced = request_body_length(t->w.req),
 		.sums = checks_sums(&t->w.checks),
