@@ -175,7 +175,8 @@ static void put_signed(struct line *l, enum length len, va_list *ap)
 					  : va_arg(*ap, intmax_t);
 	char text[32];
 
-	put(l, text, (size_t)snprintf(text, sizeof(text), "%jd", v));
+	(void)snprintf(text, sizeof(text), "%jd", v);
+	put(l, text, strlen(text));
 }
 
 static void put_unsigned(struct line *l, enum length len, bool hex, va_list *ap)
@@ -187,7 +188,8 @@ static void put_unsigned(struct line *l, enum length len, bool hex, va_list *ap)
 					   : va_arg(*ap, uintmax_t);
 	char text[32];
 
-	put(l, text, (size_t)snprintf(text, sizeof(text), hex ? "%jx" : "%ju", v));
+	(void)snprintf(text, sizeof(text), hex ? "%jx" : "%ju", v);
+	put(l, text, strlen(text));
 }
 
 static void put_string(struct line *l, size_t max, va_list *ap)
