@@ -63,7 +63,8 @@ const struct setting settings_table[] = {
 	  .range = "a path", .help = "The folder of the store, the keys and the admin socket." },
 	{ "sandbox", SETTING_BOOL, AT(sandbox), "true",
 	  .help = "Whether the server keeps itself from what it does not need: files elsewhere, "
-		  "other programs, most system calls." },
+		  "other programs, most system calls. A reload reaches certificates, logs and "
+		  "included files only in the folders that were named at the start." },
 	{ "name", SETTING_STRING, AT(name), "localhost", .host = true, .live = true,
 	  .fits = fits_something, .range = "a name",
 	  .help = "What grants call this server (their aud claim). Of a virtual host it is the "

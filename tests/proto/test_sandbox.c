@@ -139,6 +139,32 @@ static void settings_and_keys_are_read_again_inside(void **state)
 	server_remove(&s);
 }
 
+static void a_reload_reaches_the_folders_of_the_start_only(void **state)
+{
+	char elsewhere[] = "/tmp/restante-elsewhere-XXXXXX", config[256], token[52];
+	struct test_server s;
+
+	(void)state;
+	assert_non_null(mkdtemp(elsewhere));
+	start(&s, BASE);
+	assert_true(logs(&s, "event=sandbox"));
+	if (server_logs(&s, "landlock=no", 0)) {
+		server_remove(&s);
+		skip();
+	}
+	(void)snprintf(config, sizeof(config), BASE "log { access = \"%s/log\"; }\n", elsewhere);
+	server_configure(&s, config);
+	(void)kill(s.pid, SIGHUP);
+	assert_true(logs(&s, "Permission denied"));
+	assert_int_equal(http_put(s.port, "", "sealed", 6, token), 201);
+	assert_int_equal(server_stop(&s), 0);
+	server_again(&s);
+	assert_true(http_has(s.port, token, "sealed", 6));
+	server_remove(&s);
+	(void)snprintf(config, sizeof(config), "rm -r %s", elsewhere);
+	assert_int_equal(system(config), 0);
+}
+
 static void the_socket_goes_and_a_second_start_finds_everything(void **state)
 {
 	struct test_server s;
@@ -180,6 +206,7 @@ int main(void)
 		cmocka_unit_test(the_engine_for_tests_is_inside_too),
 		cmocka_unit_test(off_is_off),
 		cmocka_unit_test(settings_and_keys_are_read_again_inside),
+		cmocka_unit_test(a_reload_reaches_the_folders_of_the_start_only),
 		cmocka_unit_test(the_socket_goes_and_a_second_start_finds_everything),
 		cmocka_unit_test(the_names_of_threads_are_kept),
 	};
