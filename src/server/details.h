@@ -17,8 +17,7 @@ enum role { ROLE_WHOLE, ROLE_PARTIAL, ROLE_FINAL, ROLE_COUNT };
 struct details {
 	enum role role;
 	uint64_t ttl_s;     /* its life once it is finished */
-	uint64_t max;       /* bytes it may have, as its grant says, or the host that a
-			     * final was made under; 0: as many as any */
+	uint64_t max;       /* bytes it may have, as its grant says; 0: as many as any */
 	uint64_t ttl_max_s; /* since its creation, the same; 0: as long as any */
 	struct bytes host;  /* the virtual host that it was made under; empty: there was none */
 	bool digest_given;

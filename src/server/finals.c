@@ -231,12 +231,22 @@ static enum err_code look_at_part(struct finals *f, const struct upload_id *id, 
 	return rc == ERR_DELETED ? ERR_NOTFOUND : rc;
 }
 
+/* Of the host that it was made under, as they are by now; the server's, if that is none any more.
+ */
+static const struct settings *limits_of(struct finals *f, const struct details *d)
+{
+	const struct settings *all = server_settings(f->server);
+	const struct settings *limits = settings_of_host(all, d->host);
+
+	return limits != NULL ? limits : all;
+}
+
 /* alive_at: parts whose time is over by then are not taken; 0 for a final that has waited, since
  * that keeps them. */
 static enum err_code look_at_parts(struct finals *f, const struct details *d, int64_t alive_at,
 				   struct sum_of_parts *out, struct err *e)
 {
-	const uint64_t any = settings_largest_upload(server_settings(f->server));
+	const uint64_t any = limits_of(f, d)->upload_max;
 	const uint64_t max = d->max != 0 && d->max < any ? d->max : any;
 	enum err_code rc = ERR_OK;
 
@@ -303,16 +313,13 @@ static enum err_code charge_and_join(struct finals *f, const struct upload *rec,
 				     const struct details *d, struct sum_of_parts *sum,
 				     struct upload **out, struct quota_refusal *why, struct err *e)
 {
-	const struct settings *all = server_settings(f->server),
-			      *limits = settings_of_host(all, d->host);
 	struct quota *q = f->server->quota;
 	struct meter m;
 	enum err_code rc = quota_load_and_hold(q, &rec->bucket, e);
 
 	if (rc != ERR_OK)
 		return rc;
-	rc = meter_begin(&m, q, rec, sum->length, 0, limits != NULL ? limits : all, clock_mono_ms(),
-			 why);
+	rc = meter_begin(&m, q, rec, sum->length, 0, limits_of(f, d), clock_mono_ms(), why);
 	if (rc != ERR_OK)
 		(void)err_set(e, rc, "the bucket has as much as it may");
 	else

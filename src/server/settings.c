@@ -111,11 +111,6 @@ uint64_t settings_longest_unfinished(const struct settings *s)
 	return largest(s, offsetof(struct settings, upload_ttl_unfinished));
 }
 
-uint64_t settings_largest_upload(const struct settings *s)
-{
-	return largest(s, offsetof(struct settings, upload_max));
-}
-
 const struct settings *settings_of_host(const struct settings *s, struct bytes name)
 {
 	if (name.len == 0)

@@ -155,7 +155,6 @@ const struct settings *settings_first_open(const struct settings *s);
 /* Where no request tells the host: the largest of all. */
 uint64_t settings_longest_ttl(const struct settings *s);        /* upload.ttl_max */
 uint64_t settings_longest_unfinished(const struct settings *s); /* upload.ttl_unfinished */
-uint64_t settings_largest_upload(const struct settings *s);     /* upload.max */
 
 /* Of the host whose block has this name; those of the server if the name is empty. NULL: there is
  * no such host (any more). */

@@ -328,6 +328,23 @@ static void a_final_upload_is_bounded_by_its_host(void **state)
 	assert_ends(&a, 201);
 }
 
+/* Nor does one whose length is told later grow beyond that under another name. */
+static void an_upload_is_bounded_by_the_host_that_it_was_made_under(void **state)
+{
+	char location[128];
+	struct answer a;
+
+	(void)state;
+	ask("small.example", "POST", "/v1/uploads",
+	    TUS "Upload-Defer-Length: 1\r\nContent-Length: 0\r\n", 0, &a);
+	assert_true(answer_field(&a, "Location", location, sizeof(location)));
+	assert_ends(&a, 201);
+	ask("big.example", "PATCH", location, TUS_BYTES "Upload-Offset: 0\r\n", 2 << 10, &a);
+	assert_ends(&a, 413);
+	ask("big.example", "PATCH", location, TUS_BYTES "Upload-Offset: 0\r\n", 1 << 10, &a);
+	assert_ends(&a, 204);
+}
+
 static void pages_are_let_in_as_the_host_says(void **state)
 {
 	struct answer a;
@@ -613,6 +630,7 @@ int main(void)
 		cmocka_unit_test(unfinished_uploads_are_kept_as_long_as_the_host_says),
 		cmocka_unit_test(bytes_of_an_unfinished_upload_renew_it_as_the_host_says),
 		cmocka_unit_test(a_final_upload_is_bounded_by_its_host),
+		cmocka_unit_test(an_upload_is_bounded_by_the_host_that_it_was_made_under),
 		cmocka_unit_test(pages_are_let_in_as_the_host_says),
 		cmocka_unit_test(a_preflight_is_answered_as_the_host_says),
 		cmocka_unit_test(a_token_names_no_host),

@@ -56,6 +56,45 @@ static void each_path_has_its_handler(void **state)
 	leads_to(HTTP_HEAD, "/readyz", &readyz_handler, "");
 }
 
+static void only_health_and_metrics_are_told_under_any_name(void **state)
+{
+	static const char *const named[] = { "/v1/media", "/v1/media/x", "/v1/uploads/x", "/x" };
+
+	(void)state;
+	assert_true(find(HTTP_GET, "/healthz").any_host);
+	assert_true(find(HTTP_PUT, "http://h/readyz").any_host);
+	assert_true(route_find(HTTP_GET, "/metrics", false, true).any_host);
+	for (size_t i = 0; i < sizeof(named) / sizeof(*named); i++)
+		assert_false(find(HTTP_GET, named[i]).any_host);
+	assert_false(find(HTTP_OPTIONS, "*").any_host);
+}
+
+static void an_absolute_target_has_an_authority(void **state)
+{
+	static const struct {
+		const char *target, *authority;
+	} some[] = { { "http://a.example/x", "a.example" },
+		     { "HTTPS://a:80?x", "a:80" },
+		     { "http://a", "a" },
+		     { "http:///x", "" },
+		     { "/http://a/", NULL },
+		     { "*", NULL },
+		     { "ftp://a/", NULL },
+		     { "http:/a", NULL } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(some) / sizeof(*some); i++) {
+		size_t n = 99;
+		const char *is = route_authority(some[i].target, &n);
+
+		assert_int_equal(is == NULL, some[i].authority == NULL);
+		if (is == NULL)
+			continue;
+		assert_int_equal(n, strlen(some[i].authority));
+		assert_memory_equal(is, some[i].authority, n);
+	}
+}
+
 static void the_query_is_not_looked_at(void **state)
 {
 	(void)state;
@@ -166,6 +205,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_path_has_its_handler),
+		cmocka_unit_test(only_health_and_metrics_are_told_under_any_name),
+		cmocka_unit_test(an_absolute_target_has_an_authority),
 		cmocka_unit_test(the_query_is_not_looked_at),
 		cmocka_unit_test(the_absolute_form_is_understood),
 		cmocka_unit_test(odd_paths_lead_nowhere),

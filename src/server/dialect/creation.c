@@ -84,10 +84,6 @@ static struct reply *make_record(struct creation *c, uint64_t length)
 	permit_mark(&c->admission.permit, &c->rec, &c->details);
 	if (server_settings(request_server(c->admission.req))->host_count > 0)
 		c->details.host = (struct bytes){ (const uint8_t *)set->name, strlen(set->name) };
-	/* put together when there is no request, and no virtual host, to ask */
-	if (c->details.role == ROLE_FINAL &&
-	    (c->details.max == 0 || c->details.max > set->upload_max))
-		c->details.max = set->upload_max;
 	c->meta = details_encode(&c->details, &n, &too_long);
 	if (c->meta == NULL)
 		return too_long ? problem_reply(431, NULL, "Upload-Metadata is too long.")
