@@ -66,7 +66,7 @@ SERVER  := src/server/settings.c src/server/settings_table.c src/server/settings
            src/server/finals.c src/server/interim.c src/server/dialect/put.c src/server/dialect/tus.c \
            src/server/dialect/rufh.c src/server/dialect/choose.c src/server/dialect/fields.c \
            src/server/dialect/checks.c src/server/dialect/creation.c src/server/dialect/work.c src/server/reload.c src/server/sweep.c src/server/admin/errand.c src/server/admin/disk.c \
-           src/server/admin/status.c src/server/admin/control.c src/server/admin/expire.c src/server/keeper.c src/server/route.c \
+           src/server/admin/status.c src/server/admin/control.c src/server/admin/expire.c src/server/admin/backup.c src/server/keeper.c src/server/route.c \
            src/server/landlock.c src/server/syscalls.c src/server/sandbox.c \
            src/server/guard.c src/server/linger.c src/server/listen.c src/server/acceptor.c \
            src/server/tls.c src/server/address.c src/server/census.c src/server/quota.c src/server/minute.c src/server/meter.c src/server/running.c src/server/details.c \
@@ -100,7 +100,7 @@ CLI     := src/cli/main.c src/cli/command.c src/cli/options.c src/cli/settings.c
            src/cli/cmd_status.c src/cli/cmd_server.c src/cli/cmd_expire.c src/cli/generations.c \
            src/cli/backup.c src/cli/cmd_backup.c
 
-TESTLIB := tests/lib/client.c tests/lib/minter.c tests/lib/server.c tests/lib/tus.c tests/lib/rufh.c tests/lib/fake.c tests/lib/fake_peer.c tests/lib/sealed.c tests/lib/proxy.c
+TESTLIB := tests/lib/client.c tests/lib/admin.c tests/lib/minter.c tests/lib/server.c tests/lib/tus.c tests/lib/rufh.c tests/lib/fake.c tests/lib/fake_peer.c tests/lib/sealed.c tests/lib/proxy.c
 UNIT    := test_text test_num test_clock test_log test_digest test_token test_paseto test_grant test_range \
            test_digest_header test_etag test_query test_sf test_metadata test_concat test_checksum \
            test_sums test_settings test_keys test_cache \
@@ -110,7 +110,7 @@ ENGINE  := test_engine test_scrub test_rocksdb
 PROTO   := test_put test_fetch test_head test_library test_limits test_faults test_stop test_tls \
            test_nginx test_tus test_tus_extensions test_checksum test_concat \
            test_rufh test_handover test_keep test_manage test_logs test_cut \
-           test_sandbox test_proxy test_grants test_reuse
+           test_sandbox test_proxy test_grants test_reuse test_admin
 FUZZ    := fuzz_token fuzz_grant fuzz_range fuzz_digest_header fuzz_params fuzz_config fuzz_sf fuzz_metadata \
            fuzz_concat fuzz_checksum fuzz_details fuzz_envelope fuzz_seal_header fuzz_seal_payload fuzz_ogg fuzz_photo
 

@@ -41,6 +41,8 @@ static const struct route {
 	{ HTTP_GET | HTTP_HEAD, "/admin/running-config", &admin_config_handler, OPERATOR },
 	{ HTTP_POST, "/admin/expire", &admin_expire_handler, OPERATOR },
 	{ HTTP_POST, "/admin/check", &admin_check_handler, OPERATOR },
+	{ HTTP_POST, "/admin/backup", &admin_backup_handler, OPERATOR },
+	{ HTTP_DELETE, "/admin/backup/*", &admin_backup_end_handler, OPERATOR },
 	{ HTTP_POST, "/admin/reload", &admin_reload_handler, OPERATOR },
 	{ HTTP_POST, "/admin/stop", &admin_stop_handler, OPERATOR },
 	{ HTTP_POST, "/admin/keys/rotate", &admin_rotate_handler, OPERATOR },

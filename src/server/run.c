@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/admin/admin.h"
 #include "server/census.h"
 #include "server/claims.h"
 #include "server/finals.h"
@@ -235,6 +236,8 @@ static enum err_code open_all(struct running *r, struct err *e)
 		rc = open_keys(r, e);
 	if (rc == ERR_OK)
 		rc = open_store(r, e); /* its lock keeps a second server away from the rest */
+	if (rc == ERR_OK)
+		admin_backup_clean(set->data_dir);
 	if (rc == ERR_OK)
 		rc = open_admin(r, e);
 	if (rc == ERR_OK)

@@ -37,7 +37,7 @@ struct sweep_result {
 	uint64_t uploads, unfinished; /* dropped */
 	uint64_t grants;              /* ids that need not be remembered any more */
 	uint64_t blobs, bytes;        /* gone with them */
-	uint64_t segments;            /* files given back */
+	uint64_t segments;            /* of earlier ones, given back now; by the caller */
 	uint64_t postponed;           /* still needed: have another end now */
 	uint64_t ms;
 	bool more; /* is due and can be dropped */

@@ -38,7 +38,7 @@ static const char *const allowed[] = {
 	"ftruncate", "fsync", "fdatasync", "sync_file_range", "fadvise64", "stat", "fstat", "lstat",
 	"newfstatat", "statx", "statfs", "fstatfs", "access", "faccessat", "faccessat2",
 	"getdents64", "readlink", "readlinkat", "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat",
-	"rename", "renameat", "renameat2", "link", "linkat", "fchmod",
+	"rename", "renameat", "renameat2", "link", "linkat", "fchmod", "utimensat",
 	/* connections; they are all made by others */
 	"accept", "accept4", "getsockname", "getpeername", "getsockopt", "setsockopt", "shutdown",
 	"recvfrom", "recvmsg", "sendto", "sendmsg", "poll", "ppoll", "select", "pselect6",

@@ -61,7 +61,7 @@ void errand_gone(struct request *req)
 struct reply *errand_json(int status, json_t *j)
 {
 	struct reply *r = reply_new(status);
-	char *text = j == NULL ? NULL : json_dumps(j, JSON_COMPACT);
+	char *text = j == NULL ? NULL : json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(9));
 
 	json_decref(j);
 	if (r == NULL || text == NULL) {

@@ -15,6 +15,9 @@
 #include "server/sweep.h"
 #include "wire/query.h"
 
+/* For giving space back, where no time is given; the server cannot stop meanwhile. */
+#define GIVE_BACK_MS 10000
+
 struct expire {
 	struct errand errand;
 	bool dry;
@@ -80,6 +83,31 @@ static struct reply *failed(enum err_code rc)
 			     "has more.");
 }
 
+/* Files of what was dropped that could not be removed yet. */
+static uint64_t segments_left(struct server *s)
+{
+	struct store_overdue o;
+
+	return store_overdue(s->store, 0, 0, &o, NULL) == ERR_OK ? o.segments : 0;
+}
+
+/* What was dropped leaves the disk now, and not by and by, as far as the time allows. */
+static void give_back(struct server *s, const struct sweep_budget *budget, struct sweep_result *r)
+{
+	const uint64_t left = segments_left(s), given = budget->ms == 0 ? GIVE_BACK_MS : budget->ms;
+	const int64_t began_ms = clock_mono_ms();
+	struct err err = { 0 };
+	uint64_t now_left;
+
+	if ((r->bytes == 0 && left == 0) || r->ms >= given)
+		return;
+	if (store_give_back(s->store, given - r->ms, &err) != ERR_OK)
+		log_warn("event=give_back_failed error=\"%s\"", err.why);
+	now_left = segments_left(s);
+	r->segments = left > now_left ? left - now_left : 0;
+	r->ms += (uint64_t)(clock_mono_ms() - began_ms);
+}
+
 static struct reply *drop_work(struct errand *e)
 {
 	const struct expire *x = (const struct expire *)e;
@@ -90,6 +118,7 @@ static struct reply *drop_work(struct errand *e)
 
 	if (rc != ERR_OK)
 		return failed(rc);
+	give_back(e->server, &x->budget, &r);
 	return errand_json(200, result_json(&r, before, disk_of_store(e->server)));
 }
 
