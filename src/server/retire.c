@@ -39,15 +39,27 @@ static enum err_code drop(struct server *s, const struct upload *u, int64_t reme
 	return rc;
 }
 
+/* Since it was looked up. */
+static bool may_have_grown(const struct upload *u)
+{
+	return bucket_given(&u->bucket) && !u->finished && u->length == UPLOAD_LENGTH_UNKNOWN;
+}
+
 enum err_code retire(struct server *s, const struct upload *u, int64_t remember_until_s,
 		     enum retire_how how, struct retired *out, struct err *e)
 {
+	struct upload *grown = NULL;
 	enum err_code rc;
 
 	if (remember_until_s < u->spent_until_s && u->spent_until_s > clock_now_s())
 		remember_until_s = u->spent_until_s;
 	quota_drop_begin(s->quota, &u->bucket);
-	rc = drop(s, u, remember_until_s, how, out, e);
+	/* it is given back as it weighs now */
+	if (may_have_grown(u) && store_lookup(s->store, &u->id, &grown, NULL) == ERR_OK)
+		rc = drop(s, grown, remember_until_s, how, out, e);
+	else
+		rc = drop(s, u, remember_until_s, how, out, e);
 	quota_drop_end(s->quota, &u->bucket);
+	upload_free(grown);
 	return rc;
 }

@@ -55,6 +55,12 @@ static int start_alive(void **state)
 	return start("quota { bytes = 100000; uploads = 8 }");
 }
 
+static int start_large(void **state)
+{
+	(void)state;
+	return start("quota { bytes = 100mb }");
+}
+
 static int start_rates(void **state)
 {
 	(void)state;
@@ -552,6 +558,42 @@ static void what_is_condemned_is_given_back(void **state)
 	assert_room_soon(bucket, BYTES, 3 * SECONDS);
 }
 
+/* The same after some of it was made durable on the way. */
+static void what_has_grown_meanwhile_is_given_back_as_it_is(void **state)
+{
+	const char *bucket = fresh_bucket();
+	char fields[MINTER_FIELD_SIZE + 128], path[192];
+	struct client *c;
+	struct answer a;
+
+	(void)state;
+	(void)snprintf(fields, sizeof(fields), "%sUpload-Complete: ?0\r\n", as(bucket));
+	http_request(server.port, "POST", "/v1/uploads", fields, bytes, 1000, &a);
+	assert_true(answer_field(&a, "Location", path, sizeof(path)));
+	answer_free(&a);
+	c = client_open(server.port);
+	assert_true(client_sendf(c,
+				 "PATCH %s HTTP/1.1\r\nHost: localhost\r\n" RUFH_PARTIAL
+				 "Upload-Offset: 1000\r\nUpload-Complete: ?1\r\n"
+				 "Upload-Length: 70000000\r\nTransfer-Encoding: chunked\r\n\r\n",
+				 path));
+	for (int i = 0; i < 172; i++) /* past the mark, at 64 MiB */
+		assert_true(client_chunk(c, bytes, sizeof(bytes)));
+	client_nap(500);
+	for (int i = 0; i < 10; i++)
+		(void)client_chunk(c, bytes, sizeof(bytes));
+	client_answer(c, false, &a, NULL);
+	assert_status(&a, 400);
+	answer_free(&a);
+	client_close(c);
+	client_nap(300);
+	(void)snprintf(fields, sizeof(fields), "%sUpload-Length: 104857600\r\n", as(bucket));
+	tus_request(&server, "POST", "/v1/uploads", fields, NULL, 0, &a);
+	assert_status(&a, 201);
+	answer_free(&a);
+	assert_full_of_bytes(bucket);
+}
+
 /* ---- put together ---- */
 
 static void make_part(const char *bucket, size_t n, struct tus_upload *u)
@@ -895,6 +937,9 @@ int main(void)
 		cmocka_unit_test(a_crowd_does_not_overshoot),
 		cmocka_unit_test(a_restart_changes_nothing),
 	};
+	const struct CMUnitTest large[] = {
+		cmocka_unit_test(what_has_grown_meanwhile_is_given_back_as_it_is),
+	};
 	const struct CMUnitTest rates[] = {
 		cmocka_unit_test(as_many_uploads_a_minute_as_may_begin),
 		cmocka_unit_test(a_restart_does_not_forgive),
@@ -908,6 +953,7 @@ int main(void)
 	};
 
 	return cmocka_run_group_tests(alive, start_alive, stop) +
+	       cmocka_run_group_tests(large, start_large, stop) +
 	       cmocka_run_group_tests(rates, start_rates, stop) +
 	       cmocka_run_group_tests(hosts, start_hosts, stop);
 }
