@@ -1,11 +1,13 @@
 #include "server/problem.h"
-#include "server/quota.h"
 
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "server/metrics.h"
+#include "server/quota.h"
 
 #define TYPE_PREFIX "urn:restante:problem:"
 /* Types registered by others are written out. */
@@ -130,6 +132,7 @@ struct reply *problem_quota(const struct quota_refusal *why)
 					 : "What this grant counts against has as much as it may; "
 					   "delete some, or wait until some is over.");
 
+	metric_add(METRIC_QUOTA_REFUSED, 1);
 	if (j != NULL)
 		(void)json_object_set_new(j, "limit", json_string(why->limit));
 	return reply_of_json(why->status, j, why->retry_after_s);
