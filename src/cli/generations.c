@@ -48,7 +48,7 @@ static bool is_complete(int dir, const char *name)
 	char list[GENERATION_SIZE + sizeof(BACKUP_LIST)];
 	struct stat st;
 
-	(void)snprintf(list, sizeof(list), "%s/%s", name, BACKUP_LIST);
+	(void)snprintf(list, sizeof(list), "%.20s/" BACKUP_LIST, name);
 	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
 	       fstatat(dir, list, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
 }
@@ -78,7 +78,7 @@ static bool add(struct generations *g, const char *name, struct trouble *t)
 	if (more == NULL)
 		return trouble_local(t, ERR_NOMEM, "out of memory");
 	g->names = more;
-	(void)snprintf(g->names[g->count++], GENERATION_SIZE, "%s", name);
+	(void)snprintf(g->names[g->count++], GENERATION_SIZE, "%.20s", name);
 	return true;
 }
 
