@@ -33,7 +33,8 @@ struct backing_up {
 	int64_t began_ms, now_s;
 };
 
-static const struct question ask_snapshot = { "POST", "/admin/backup", OPERATOR_AS_LONG, false };
+/* A signal is heeded once there is an answer: else nobody would know the snapshot's name. */
+static const struct question ask_snapshot = { "POST", "/admin/backup", OPERATOR_AS_LONG, true };
 
 /* ---- the server's part --------------------------------------------------------------------- */
 
