@@ -88,10 +88,9 @@ static bool refused(const struct heard *h, struct trouble *t)
 	const char *detail = operator_text(problem, NULL, "detail");
 
 	tell_problems(json_object_get(problem, "problems"));
-	if (detail[0] != '\0')
-		(void)trouble_local(t, ERR_IO, "the server refuses: %.200s", detail);
-	else if (title[0] != '\0')
-		(void)trouble_local(t, ERR_IO, "the server refuses: %.200s", title);
+	if (title[0] != '\0' || detail[0] != '\0')
+		(void)trouble_local(t, ERR_IO, "the server refuses: %.100s%s%.200s", title,
+				    title[0] != '\0' && detail[0] != '\0' ? ": " : "", detail);
 	else
 		(void)trouble_local(t, ERR_IO, "the server refuses with status %d", h->status);
 	json_decref(problem);
