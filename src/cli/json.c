@@ -40,7 +40,7 @@ void json_add(json_t *object, const char *name, json_t *value)
 
 bool json_print(json_t *object, struct trouble *t)
 {
-	char *text = json_dumps(object, JSON_COMPACT);
+	char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(15));
 	bool ok =
 		text != NULL ? output_line(text, t) : trouble_local(t, ERR_NOMEM, "out of memory");
 
