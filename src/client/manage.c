@@ -8,8 +8,8 @@
 #include "client/address.h"
 #include "client/client.h"
 #include "client/fail.h"
-#include "wire/shallow.h"
 #include "restante/token.h"
+#include "wire/shallow.h"
 
 /* "/v1/media/TOKEN/ack", "/v1/media/TOKEN/extend?ttl=4294967295" */
 #define TARGET_SIZE (RESTANTE_TOKEN_SIZE + 64)
