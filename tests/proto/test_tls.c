@@ -126,8 +126,8 @@ static bool secure_send(struct secure *s, const void *data, size_t n)
 	return true;
 }
 
-/* All that comes, until `enough` was in it or the end. */
-static void secure_read(struct secure *s, char *out, size_t size, const char *enough)
+/* All that comes, until `enough` was in it or the end: how much. */
+static size_t secure_read(struct secure *s, char *out, size_t size, const char *enough)
 {
 	size_t n = 0;
 	ssize_t k;
@@ -144,6 +144,7 @@ static void secure_read(struct secure *s, char *out, size_t size, const char *en
 		if (enough != NULL && strstr(out, enough) != NULL)
 			break;
 	}
+	return n;
 }
 
 static void secure_close(struct secure *s)
@@ -176,7 +177,7 @@ static void answers_tls(int port)
 
 	secure_open(&s, port);
 	assert_true(secure_send(&s, "GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n", 34));
-	secure_read(&s, text, sizeof(text), "ok\n");
+	(void)secure_read(&s, text, sizeof(text), "ok\n");
 	assert_memory_equal(text, "HTTP/1.1 200 ", 13);
 	secure_close(&s);
 }
@@ -223,7 +224,7 @@ static void many_requests_share_a_handshake(void **state)
 	secure_open(&s, tls_port(0));
 	for (int i = 0; i < 50; i++) {
 		assert_true(secure_send(&s, "GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n", 34));
-		secure_read(&s, text, sizeof(text), "ok\n");
+		(void)secure_read(&s, text, sizeof(text), "ok\n");
 		assert_memory_equal(text, "HTTP/1.1 200 ", 13);
 	}
 	secure_close(&s);
@@ -249,7 +250,7 @@ static void an_early_refusal_reaches_the_client(void **state)
 		for (int k = 0; k < 8; k++)
 			if (!secure_send(&s, blob, MB))
 				break;
-		secure_read(&s, text, sizeof(text), NULL);
+		(void)secure_read(&s, text, sizeof(text), NULL);
 		if (strncmp(text, "HTTP/1.1 413 ", 13) != 0)
 			fail_msg("round %d: \"%s\"", i, text);
 		assert_non_null(strstr(text, "application/problem+json"));
@@ -320,7 +321,7 @@ static void a_renewed_certificate_is_shown_after_sighup(void **state)
 	secure_close(&fresh);
 	/* the connection of before goes on */
 	assert_true(secure_send(&old, "GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n", 34));
-	secure_read(&old, text, sizeof(text), "ok\n");
+	(void)secure_read(&old, text, sizeof(text), "ok\n");
 	assert_memory_equal(text, "HTTP/1.1 200 ", 13);
 	secure_close(&old);
 }
@@ -341,6 +342,34 @@ static void a_broken_certificate_leaves_the_old_one(void **state)
 	show("one");
 }
 
+static void what_is_deleted_is_cut(void **state)
+{
+	const size_t sizes[] = { 4 * MB, 16 * MB };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		uint8_t *body = malloc(sizes[i]);
+		char *got = malloc(sizes[i] + 4096), ask[200];
+		struct placed p;
+		struct secure s;
+
+		assert_true(body != NULL && got != NULL);
+		fill_random(body, sizes[i], 600 + (uint64_t)i);
+		assert_int_equal(http_place(server.port, "", body, sizes[i], &p), 201);
+		secure_open(&s, tls_port(0));
+		(void)snprintf(ask, sizeof(ask), "GET /v1/media/%s HTTP/1.1\r\nHost: t\r\n\r\n",
+			       p.token);
+		assert_true(secure_send(&s, ask, strlen(ask)));
+		assert_true(client_peek(s.c, 5000) > 0);
+		assert_int_equal(http_status(server.port, "DELETE", "/v1/media/", p.manage), 204);
+		assert_in_range(secure_read(&s, got, sizes[i] + 4096, NULL), 1, sizes[i] - 1);
+		assert_memory_equal(got, "HTTP/1.1 200 ", 13);
+		secure_close(&s);
+		free(body);
+		free(got);
+	}
+}
+
 /* ---- stop, activation ---- */
 
 static void sigterm_lets_a_tls_upload_finish(void **state)
@@ -359,7 +388,7 @@ static void sigterm_lets_a_tls_upload_finish(void **state)
 	assert_int_equal(client_peek(idle.c, 3000) != 0, 1);
 	secure_close(&idle);
 	assert_true(secure_send(&busy, " full", 5));
-	secure_read(&busy, text, sizeof(text), NULL);
+	(void)secure_read(&busy, text, sizeof(text), NULL);
 	assert_memory_equal(text, "HTTP/1.1 201 ", 13);
 	assert_non_null(strstr(text, "Connection: close"));
 	secure_close(&busy);
@@ -401,6 +430,7 @@ int main(void)
 		cmocka_unit_test(a_handshake_left_half_done_harms_nobody),
 		cmocka_unit_test(a_renewed_certificate_is_shown_after_sighup),
 		cmocka_unit_test(a_broken_certificate_leaves_the_old_one),
+		cmocka_unit_test(what_is_deleted_is_cut),
 		cmocka_unit_test(sigterm_lets_a_tls_upload_finish),
 		cmocka_unit_test(a_socket_of_systemd_named_tls_speaks_tls),
 	};
