@@ -296,10 +296,10 @@ check-tools: ; @tests/lib/unpack prometheus usr/bin/promtool
 check-build: build/restanted build/restante $(BUILD)/restanted $(BUILD)/restanted-faulty $(TESTS_UNIT) $(TESTS_ENGINE) \
              $(TESTS_PROTO) $(TESTS_LIBRARY) $(BUILD)/restante $(BUILD)/restante-novideo $(BUILD)/$(SHARED) $(VERIFY_GRANT)
 # A sanitizer build runs the suites that are about our own memory and threads.
-check-run: check-build $(if $(SAN),,$(BUILD)/tests/crash/crash $(FUZZ:%=$(BUILD)/tests/fuzz/%))
+check-run: check-build $(if $(SAN),,$(BUILD)/tests/crash/crash $(BUILD)/tests/soak/soak $(FUZZ:%=$(BUILD)/tests/fuzz/%))
 	@tests/run $(if $(SAN),,tests/clients/clients) $(filter-out $(TESTS_ALONE),$(TESTS_UNIT) $(TESTS_ENGINE) $(TESTS_PROTO) $(TESTS_LIBRARY)) \
 	    $(if $(SAN),,$(TESTS_COMMAND) tests/house tests/examples tests/clients/browser tests/clients/differential tests/clients/grants tests/fuzz/slice) \
-	    -- $(TESTS_ALONE) $(if $(SAN),,tests/crash/slice)
+	    -- $(TESTS_ALONE) $(if $(SAN),,tests/crash/slice tests/soak/slice)
 
 check-library: build/restanted $(BUILD)/restanted $(BUILD)/restante $(BUILD)/restante-novideo $(VERIFY_GRANT) $(TESTS_LIBRARY) ; @tests/run $(TESTS_LIBRARY) $(TESTS_COMMAND)
 check-unit:   $(TESTS_UNIT)   ; @tests/run $^

@@ -5,6 +5,7 @@
 #include <sodium.h>
 
 #include "base/clock.h"
+#include "server/metrics.h"
 #include "server/problem.h"
 #include "server/settings.h"
 #include "wire/grant.h"
@@ -19,6 +20,7 @@ static struct reply *unauthorized(const char *slug, const char *detail, bool tok
 {
 	struct reply *r = problem_reply(401, slug, detail);
 
+	metric_add(METRIC_GRANTS_REFUSED, 1);
 	if (r != NULL)
 		reply_header(r, "WWW-Authenticate",
 			     token ? CHALLENGE ", error=\"invalid_token\"" : CHALLENGE);
@@ -27,6 +29,7 @@ static struct reply *unauthorized(const char *slug, const char *detail, bool tok
 
 static struct reply *differs(const char *detail)
 {
+	metric_add(METRIC_GRANTS_REFUSED, 1);
 	return problem_reply(403, "grant-differs", detail);
 }
 

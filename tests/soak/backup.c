@@ -30,7 +30,7 @@ bool backup_take(struct soak *s)
 	status = system(line); /* NOLINT: all words are ours */
 	if (atomic_load(&s->c.killing))
 		return true; /* as it may */
-	if (getenv("SOAK_NO_BACKUP") == NULL && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
 		fail("a backup ended with %d; %s/commands says why", status, s->c.server.dir);
 	s->backup_began_ms = began;
 	s->backup_ended_ms = now_ms();

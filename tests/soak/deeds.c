@@ -99,13 +99,13 @@ static void put(struct hand *h, struct promise *p)
 static void patch(struct hand *h, struct promise *p)
 {
 	const bool left = chance(&h->w.random, 10);
-	const size_t end = left ? p->content.len / 2 : p->content.len;
 	char query[80], target[128], path[PATH_SIZE];
 	struct fields f = { .n = 0 };
 	struct answer a;
-	size_t at = 0;
+	size_t at = 0, end;
 
 	plan(h, p, query, sizeof(query));
+	end = left ? p->content.len / 2 : p->content.len;
 	fields_add(&f, TUS);
 	fields_add(&f, "Upload-Length: %zu", p->content.len);
 	add_grant(h, &f, "");

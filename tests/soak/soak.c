@@ -194,7 +194,8 @@ static void run(struct soak *s, unsigned seconds)
 	const int64_t began = now_ms(), end = began + (int64_t)seconds * 1000;
 	const int64_t calm = began + (int64_t)seconds * 10 * KILLS_PERCENT;
 	const int64_t every = seconds >= 300 ? 60000 : seconds * 250;
-	int64_t next_kill = began + 5000, next_reload = began + 3000,
+	const size_t pause = seconds >= 300 ? 12000 : 1000; /* between two kills, at most */
+	int64_t next_kill = began + 2000, next_reload = began + 3000,
 		next_backup = began + every / 2;
 	struct hand hands[HANDS];
 	struct memory m = { 0 };
@@ -205,7 +206,7 @@ static void run(struct soak *s, unsigned seconds)
 		pause_us(200000);
 		if (now >= next_kill && now < calm) {
 			kill_it(s);
-			next_kill = now_ms() + 3000 + (int64_t)below(&s->c.random, 12000);
+			next_kill = now_ms() + 1000 + (int64_t)below(&s->c.random, pause);
 		}
 		if (now >= next_reload) {
 			reload(s);
