@@ -123,7 +123,7 @@ SOAK    := tests/soak/soak.c tests/soak/ledger.c tests/soak/deeds.c tests/soak/b
 
 # Suites of librestante and of the media files' preparation, and of the command (scripts).
 LIBRARY := test_envelope test_token_api test_grant_api test_voice test_video test_key test_seal test_tamper test_age_vectors test_age_tool test_transport test_patience test_trust test_http2 test_client test_wiped test_retry test_fetching test_part_file test_answers test_seek test_live test_photo test_photo_limits test_thumbhash test_ciphertext test_source test_upload test_resume test_operator
-ALONE   := proto/test_handover proto/test_limits library/test_patience library/test_live
+ALONE   := proto/test_cut proto/test_handover proto/test_limits library/test_patience library/test_live
 COMMAND := headers install embedding put get token grant integration settings usage metrics secrecy operator backup service
 
 # The shared library; named here, as what is asked for below is read in this order.

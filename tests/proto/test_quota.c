@@ -32,11 +32,11 @@ static struct test_server server;
 static struct minter minter;
 static uint8_t bytes[4 * BYTES];
 
-static int start(const char *quota)
+static int start_on(const char *quota, const char *faults)
 {
 	static char config[1024];
 	char key[128];
-	const struct test_server_options options = { .config = config };
+	const struct test_server_options options = { .config = config, .faults = faults };
 
 	minter_init(&minter, 7);
 	fill_random(bytes, sizeof(bytes), 5);
@@ -49,6 +49,11 @@ static int start(const char *quota)
 	return 0;
 }
 
+static int start(const char *quota)
+{
+	return start_on(quota, NULL);
+}
+
 static int start_alive(void **state)
 {
 	(void)state;
@@ -59,6 +64,13 @@ static int start_large(void **state)
 {
 	(void)state;
 	return start("quota { bytes = 100mb }");
+}
+
+static int start_faulty(void **state)
+{
+	(void)state;
+	return start_on("quota { bytes = 100000 }",
+			"inner=memory;fail=bucket:1;fail=commit:2;fail=drop:2");
 }
 
 static int start_rates(void **state)
@@ -759,6 +771,24 @@ static void a_restart_changes_nothing(void **state)
 	restart_and_expect(true, bucket, BYTES);
 }
 
+/* ---- on a store that fails ---- */
+
+static void what_the_store_did_not_do_does_not_count(void **state)
+{
+	const char *bucket = fresh_bucket();
+	struct placed p;
+
+	(void)state;
+	assert_int_equal(put(bucket, 10), 503); /* nobody knows what is there */
+	p = place(bucket, "", 60000);
+	assert_int_equal(put(bucket, 40000), 503);
+	assert_room(bucket, 40000);
+	assert_int_equal(http_status(server.port, "DELETE", "/v1/media/", p.manage), 503);
+	assert_room(bucket, 40000);
+	drop(&p);
+	assert_room(bucket, BYTES);
+}
+
 /* ---- in a minute ---- */
 
 static void as_many_uploads_a_minute_as_may_begin(void **state)
@@ -938,6 +968,9 @@ int main(void)
 	const struct CMUnitTest large[] = {
 		cmocka_unit_test(what_has_grown_meanwhile_is_given_back_as_it_is),
 	};
+	const struct CMUnitTest faulty[] = {
+		cmocka_unit_test(what_the_store_did_not_do_does_not_count),
+	};
 	const struct CMUnitTest rates[] = {
 		cmocka_unit_test(as_many_uploads_a_minute_as_may_begin),
 		cmocka_unit_test(a_restart_does_not_forgive),
@@ -952,6 +985,7 @@ int main(void)
 
 	return cmocka_run_group_tests(alive, start_alive, stop) +
 	       cmocka_run_group_tests(large, start_large, stop) +
+	       cmocka_run_group_tests(faulty, start_faulty, stop) +
 	       cmocka_run_group_tests(rates, start_rates, stop) +
 	       cmocka_run_group_tests(hosts, start_hosts, stop);
 }
