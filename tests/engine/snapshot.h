@@ -1,5 +1,5 @@
-/* snapshot - copies of a rocksdb store that are made while it is in use, and space that is really
- * returned: part of test_rocksdb.c. */
+/* snapshot - copies of a rocksdb store that are made while it is in use, what a sweep costs, and
+ * space that is really returned: part of test_rocksdb.c. */
 #ifndef RESTANTE_TESTS_ENGINE_SNAPSHOT_H
 #define RESTANTE_TESTS_ENGINE_SNAPSHOT_H
 
@@ -287,9 +287,53 @@ static void what_lives_on_keeps_at_most_as_much_garbage(void **state)
 		CHECK(f, i, i, 100000, true);
 }
 
+/* ---- sweeps ---- */
+
+/* Deleted keys that this thread's calls have walked over. */
+static uint64_t skipped(void)
+{
+	rocksdb_perfcontext_t *p = rocksdb_perfcontext_create();
+	uint64_t n = rocksdb_perfcontext_metric(p, rocksdb_internal_delete_skipped_count);
+
+	rocksdb_perfcontext_destroy(p);
+	return n;
+}
+
+#define SWEPT 2000
+#define SWEPT_AT_ONCE 50
+
+/* Each list walks over what the one before was dropped from, and over no more. */
+static void a_sweep_does_not_walk_over_all_that_it_has_dropped(void **state)
+{
+	struct fixture *f = *state;
+	struct upload_id ids[SWEPT_AT_ONCE];
+	size_t n = 1, all = 0;
+	uint64_t before, freed;
+	bool gone;
+
+	for (unsigned i = 1; i <= SWEPT; i++)
+		RUN(f, .id = i, .seed = i, .to = 20, .finish = true, .bucket = 1);
+	rocksdb_set_perf_level(rocksdb_enable_count);
+	before = skipped();
+	while (n > 0) {
+		OK(f, store_due(f->store, 5000, ids, SWEPT_AT_ONCE, &n, &f->err));
+		for (size_t i = 0; i < n; i++)
+			OK(f, store_expire(f->store, &ids[i], 0, &freed, &gone, &f->err));
+		all += n;
+	}
+	assert_int_equal(all, SWEPT);
+	assert_true(skipped() - before <= 4 * SWEPT);
+	before = skipped();
+	for (unsigned i = 0; i < 10; i++)
+		OK(f, store_due(f->store, 5000, ids, SWEPT_AT_ONCE, &n, &f->err));
+	assert_int_equal(skipped() - before, 0);
+	rocksdb_set_perf_level(rocksdb_disable);
+}
+
 #define SNAPSHOT_TESTS                                                                             \
 	PROMISE(a_snapshot_has_everything_and_takes_no_space), PROMISE(memory_makes_no_snapshots), \
 		PROMISE(a_snapshot_under_writers_is_whole),                                        \
+		PROMISE(a_sweep_does_not_walk_over_all_that_it_has_dropped),                       \
 		PROMISE(everything_expired_is_given_back_to_the_disk),                             \
 		PROMISE(what_lives_on_keeps_at_most_as_much_garbage)
 
