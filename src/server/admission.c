@@ -85,7 +85,7 @@ enum http_next admission_pass(struct admission *a, uint64_t weight, struct reply
 
 bool admission_again(struct admission *a)
 {
-	if (!a->permit.once || a->asked_again)
+	if (!a->permit.once || a->asked_again || request_over(a->req))
 		return false;
 	a->asked_again = true;
 	admission_fini(a, false);

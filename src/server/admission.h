@@ -28,8 +28,8 @@ struct admission {
  * `weight` bytes as far as is known, is counted in its bucket. */
 enum http_next admission_pass(struct admission *a, uint64_t weight, struct reply **refusal);
 
-/* The store says that there is an upload of that id by now: to be asked for it once more. False: it
- * was asked already, or the grant is for many. */
+/* The store says that there is an upload of that id by now, or was: to be asked for it once more.
+ * False: it was asked already, or the grant is for many, or the request cannot wait any more. */
 bool admission_again(struct admission *a);
 
 /* `stays` says whether there is an upload now, which the bucket goes on to count. */

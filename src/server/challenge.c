@@ -1,5 +1,6 @@
 #include "server/challenge.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <sodium.h>
@@ -8,10 +9,11 @@
 
 #define TAG 16
 #define FIXED (CHALLENGE_BYTES - TAG)
+#define DAY 86400
 
-/* key id (1), until (4), offset (8), length (4), random (8); the blob is under the tag only. */
+/* key id (1), until (4), random (8); what it is about is under the tag only. */
 static void tag_of(uint8_t out[static TAG], const uint8_t fixed[static FIXED],
-		   const struct digest *blob, const uint8_t key[static TOKEN_KEYBYTES])
+		   const struct challenge_subject *s, const uint8_t key[static TOKEN_KEYBYTES])
 {
 	static const uint8_t personal[] = "restante.proof.1";
 	crypto_generichash_blake2b_state st;
@@ -19,37 +21,76 @@ static void tag_of(uint8_t out[static TAG], const uint8_t fixed[static FIXED],
 	(void)crypto_generichash_blake2b_init_salt_personal(&st, key, TOKEN_KEYBYTES, TAG, NULL,
 							    personal);
 	(void)crypto_generichash_blake2b_update(&st, fixed, FIXED);
-	(void)crypto_generichash_blake2b_update(&st, blob->b, sizeof(blob->b));
+	(void)crypto_generichash_blake2b_update(&st, s->blob.b, sizeof(s->blob.b));
+	(void)crypto_generichash_blake2b_update(&st, s->bucket.b, sizeof(s->bucket.b));
 	(void)crypto_generichash_blake2b_final(&st, out, TAG);
 }
 
-/* Up to n, which may be more than 32 bits have: hardly less even than it should be. */
-static uint64_t random_up_to(uint64_t n)
-{
-	uint64_t v;
+/* ---- windows ---- */
 
-	randombytes_buf(&v, sizeof(v));
-	return n == UINT64_MAX ? v : v % (n + 1);
+/* Numbers that nobody else can tell before. */
+static void draw(uint64_t out[static CHALLENGE_WINDOWS], const struct challenge_subject *s,
+		 uint32_t day, const uint8_t key[static TOKEN_KEYBYTES])
+{
+	static const uint8_t personal[] = "restante.range.1";
+	crypto_generichash_blake2b_state st;
+	uint8_t b[CHALLENGE_WINDOWS * 8], d[4];
+
+	bytes_put_u32(d, day);
+	(void)crypto_generichash_blake2b_init_salt_personal(&st, key, TOKEN_KEYBYTES, sizeof(b),
+							    NULL, personal);
+	(void)crypto_generichash_blake2b_update(&st, s->blob.b, sizeof(s->blob.b));
+	(void)crypto_generichash_blake2b_update(&st, s->bucket.b, sizeof(s->bucket.b));
+	(void)crypto_generichash_blake2b_update(&st, d, sizeof(d));
+	(void)crypto_generichash_blake2b_final(&st, b, sizeof(b));
+	for (unsigned i = 0; i < CHALLENGE_WINDOWS; i++)
+		out[i] = bytes_get_u64(b + 8 * i);
 }
 
-void challenge_make(struct challenge *out, const struct digest *blob, uint64_t size, int64_t now_s,
+static int compare(const void *a, const void *b)
+{
+	const struct challenge_window *x = a, *y = b;
+
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+static void lay_windows(struct challenge *out, const struct challenge_subject *s, uint32_t until,
+			const uint8_t key[static TOKEN_KEYBYTES])
+{
+	uint64_t numbers[CHALLENGE_WINDOWS];
+
+	out->count = s->size > 0;
+	out->windows[0] = (struct challenge_window){ 0, s->size };
+	if (s->size <= CHALLENGE_WINDOWS * (uint64_t)CHALLENGE_WINDOW)
+		return;
+	draw(numbers, s, until / DAY, key);
+	out->count = CHALLENGE_WINDOWS;
+	for (unsigned i = 0; i < CHALLENGE_WINDOWS; i++)
+		out->windows[i] =
+			(struct challenge_window){ numbers[i] % (s->size - CHALLENGE_WINDOW + 1),
+						   CHALLENGE_WINDOW };
+	qsort(out->windows, out->count, sizeof(out->windows[0]), compare);
+}
+
+/* ---- */
+
+void challenge_make(struct challenge *out, const struct challenge_subject *s, int64_t now_s,
 		    const struct keys *keys)
 {
+	const uint32_t until = (uint32_t)(now_s + CHALLENGE_LIFE_S);
 	uint8_t b[CHALLENGE_BYTES];
 	const uint8_t *key = keys_current(keys, &b[0]);
 
-	out->length = size < CHALLENGE_RANGE_MAX ? (uint32_t)size : CHALLENGE_RANGE_MAX;
-	out->offset = random_up_to(size - out->length);
-	bytes_put_u32(b + 1, (uint32_t)(now_s + CHALLENGE_LIFE_S));
-	bytes_put_u64(b + 5, out->offset);
-	bytes_put_u32(b + 13, out->length);
-	randombytes_buf(b + 17, 8);
-	tag_of(b + FIXED, b, blob, key);
+	bytes_put_u32(b + 1, until);
+	randombytes_buf(b + 5, 8);
+	tag_of(b + FIXED, b, s, key);
 	base64url_encode(out->text, b, sizeof(b));
+	lay_windows(out, s, until, key);
 }
 
 enum err_code challenge_read(struct challenge *out, const char *text, size_t n,
-			     const struct digest *blob, int64_t now_s, const struct keys *keys)
+			     const struct challenge_subject *s, int64_t now_s,
+			     const struct keys *keys)
 {
 	uint8_t b[CHALLENGE_BYTES], tag[TAG];
 	const uint8_t *key;
@@ -61,14 +102,13 @@ enum err_code challenge_read(struct challenge *out, const char *text, size_t n,
 	key = keys_find(keys, b[0]);
 	if (key == NULL)
 		return ERR_FORGED;
-	tag_of(tag, b, blob, key);
+	tag_of(tag, b, s, key);
 	if (sodium_memcmp(tag, b + FIXED, TAG) != 0)
 		return ERR_FORGED;
 	if (now_s > (int64_t)bytes_get_u32(b + 1))
 		return ERR_EXPIRED;
 	memcpy(out->text, text, n);
 	out->text[n] = '\0';
-	out->offset = bytes_get_u64(b + 5);
-	out->length = bytes_get_u32(b + 13);
+	lay_windows(out, s, bytes_get_u32(b + 1), key);
 	return ERR_OK;
 }

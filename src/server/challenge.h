@@ -1,7 +1,10 @@
 /* challenge - proof that someone holds the bytes of a blob, without sending them: the server names
- * a range of it, the client answers with HMAC-SHA-256 (RFC 2104) of those bytes, under the
- * challenge's text as key. The server keeps nothing meanwhile: the challenge is authenticated by
- * one of its own keys. Pure functions but for the random range; any thread. */
+ * windows of it, the client answers with HMAC-SHA-256 (RFC 2104) of those bytes, one window behind
+ * the other, under the challenge's text as key.
+ *
+ * The server keeps nothing meanwhile: the challenge is authenticated by one of its own keys. For
+ * the same blob and bucket the windows stay the same all day: who has some of the bytes cannot ask
+ * until the windows are those. Pure functions but for a random part of the text; any thread. */
 #ifndef RESTANTE_SERVER_CHALLENGE_H
 #define RESTANTE_SERVER_CHALLENGE_H
 
@@ -14,24 +17,36 @@
 #include "server/keys.h"
 
 #define CHALLENGE_LIFE_S 60
-#define CHALLENGE_BYTES (1 + 4 + 8 + 4 + 8 + 16)
+#define CHALLENGE_BYTES (1 + 4 + 8 + 16)
 #define CHALLENGE_CHARS BASE64URL_LEN(CHALLENGE_BYTES)
-#define CHALLENGE_RANGE_MAX (256u << 10)
+#define CHALLENGE_WINDOWS 4
+#define CHALLENGE_WINDOW (64u << 10) /* a blob that is no longer than all of them is one window */
 #define CHALLENGE_MAC_SIZE 32
+
+/* Of what is asked: a blob, by whom. */
+struct challenge_subject {
+	struct digest blob;
+	uint64_t size;
+	struct bucket_id bucket;
+};
+
+struct challenge_window {
+	uint64_t offset, length;
+};
 
 struct challenge {
 	char text[CHALLENGE_CHARS + 1];
-	uint64_t offset; /* of the range, which is not empty unless the blob is */
-	uint32_t length;
+	unsigned count;                                     /* none of an empty blob */
+	struct challenge_window windows[CHALLENGE_WINDOWS]; /* in order; they may overlap */
 };
 
-/* A range of a blob of that size, at random. */
-void challenge_make(struct challenge *out, const struct digest *blob, uint64_t size, int64_t now_s,
+void challenge_make(struct challenge *out, const struct challenge_subject *s, int64_t now_s,
 		    const struct keys *keys);
 
-/* Reads one that a client brings back. ERR_INVALID: it is none; ERR_FORGED: not of ours, or for
- * another blob; ERR_EXPIRED. */
+/* Reads one that a client brings back. ERR_INVALID: it is none; ERR_FORGED: not of ours, or about
+ * something else; ERR_EXPIRED. */
 enum err_code challenge_read(struct challenge *out, const char *text, size_t n,
-			     const struct digest *blob, int64_t now_s, const struct keys *keys);
+			     const struct challenge_subject *s, int64_t now_s,
+			     const struct keys *keys);
 
 #endif

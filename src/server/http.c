@@ -131,6 +131,7 @@ struct request {
 	bool http11;
 	bool head_only; /* HEAD on the wire, whatever is asked for */
 	bool counted;
+	bool over;                              /* the library has ended it: nobody may wait */
 	bool sent;                              /* its answer, whole */
 	bool done_waited;                       /* the handler's done() is to be asked again */
 	int64_t began_ns, stopped_ns, stood_ns; /* its head came; it waits since (0: it does not);
@@ -348,8 +349,14 @@ void request_cut(struct request *r)
 	(void)shutdown(fd_of(r), SHUT_RDWR);
 }
 
+bool request_over(const struct request *r)
+{
+	return r->over;
+}
+
 void request_wait(struct request *r)
 {
+	assert(!r->over);
 	r->stopped_ns = clock_mono_ns();
 	atomic_store(&r->waiting, true);
 	atomic_fetch_add(&r->side->loop->waiting, 1);
@@ -919,6 +926,7 @@ static void on_completed(void *cls, struct MHD_Connection *mc, void **req,
 	*req = NULL;
 	if (r == NULL)
 		return;
+	r->over = true;
 	if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK)
 		answer_late(r);
 	else

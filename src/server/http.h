@@ -136,6 +136,10 @@ void request_cut(struct request *r);
  * the first one's head() returns. The context is NULL again: let go of it before. */
 enum http_next request_become(struct request *r, const struct handler *h);
 
+/* Whether its connection is over, and done() is called once more only so that a client that closed
+ * its direction gets an answer: nothing can be waited for any more. */
+bool request_over(const struct request *r);
+
 /* Stops the request until request_wake(). Loop only; call it before the work is handed over, so
  * that the wake cannot come first. */
 void request_wait(struct request *r);

@@ -94,6 +94,12 @@ static enum err_code verify(struct grant *g, const struct settings *set, const c
 	return grant_verify(g, text, n, key, set->name, clock_now_s(), set->grants_leeway, NULL);
 }
 
+/* The ids of grants for one upload are remembered as long. */
+static bool lives_too_long(const struct grant *g, const struct settings *set)
+{
+	return g->exp - clock_now_s() > (int64_t)(set->grants_life_max + set->grants_leeway);
+}
+
 struct reply *permit_read(struct permit *out, const struct request *r)
 {
 	const struct settings *set = request_settings(r);
@@ -112,6 +118,8 @@ struct reply *permit_read(struct permit *out, const struct request *r)
 	if (twice)
 		return problem_reply(400, NULL, "Authorization stands twice.");
 	rc = verify(&g, set, text + 7, n - 7);
+	if (rc == ERR_OK && lives_too_long(&g, set))
+		return unauthorized("grant-refused", "This grant lives longer than any may.", true);
 	if (rc == ERR_EXPIRED)
 		return unauthorized("grant-expired", "The time of this grant is over, or not come.",
 				    true);

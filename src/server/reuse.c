@@ -1,6 +1,7 @@
 #include "server/reuse.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,7 @@ struct reuse {
 	struct request *req;
 	struct digest blob;
 	struct creation creation; /* of the upload; when asking, its permit only */
-	struct challenge challenge;
+	struct bytes challenge;          /* as the client sends it: a view into the request */
 	uint8_t mac[CHALLENGE_MAC_SIZE]; /* the client's */
 	bool told;                       /* a worker has been */
 	struct job job;
@@ -57,38 +58,65 @@ static void ask(struct job *job)
 	request_wake(x->req);
 }
 
+static enum err_code add_window(struct server *s, const struct media *m,
+				const struct challenge_window *w, crypto_auth_hmacsha256_state *st,
+				struct err *e)
+{
+	const uint64_t end = w->offset + w->length;
+	uint64_t at = w->offset;
+
+	while (at < end) {
+		struct page p;
+		uint64_t n;
+		enum err_code rc = page_load(s, m, at, &p, e);
+
+		if (rc != ERR_OK)
+			return rc;
+		n = p.start + p.chunk->len - at;
+		if (n > end - at)
+			n = end - at;
+		(void)crypto_auth_hmacsha256_update(st, p.chunk->data + (at - p.start), n);
+		at += n;
+		chunk_unref(p.chunk);
+	}
+	return ERR_OK;
+}
+
 /* The MAC that who holds the bytes would send. */
 static enum err_code compute(struct server *s, const struct media *m, const struct challenge *c,
 			     uint8_t out[static CHALLENGE_MAC_SIZE], struct err *e)
 {
-	const uint64_t end = c->offset + c->length;
 	crypto_auth_hmacsha256_state st;
 	enum err_code rc = ERR_OK;
-	uint64_t at = c->offset;
 
 	(void)crypto_auth_hmacsha256_init(&st, (const uint8_t *)c->text, strlen(c->text));
-	while (rc == ERR_OK && at < end) {
-		struct page p;
-		uint64_t n;
-
-		rc = page_load(s, m, at, &p, e);
-		if (rc != ERR_OK)
-			break;
-		n = p.start + p.chunk->len - at;
-		if (n > end - at)
-			n = end - at;
-		(void)crypto_auth_hmacsha256_update(&st, p.chunk->data + (at - p.start), n);
-		at += n;
-		chunk_unref(p.chunk);
-	}
+	for (unsigned i = 0; rc == ERR_OK && i < c->count; i++)
+		rc = add_window(s, m, &c->windows[i], &st, e);
 	(void)crypto_auth_hmacsha256_final(&st, out);
 	return rc;
+}
+
+static struct challenge_subject subject_of(const struct reuse *x, uint64_t size)
+{
+	return (struct challenge_subject){ x->blob, size, x->creation.admission.permit.bucket };
+}
+
+/* ERR_EXPIRED: not a challenge for this, or too old. */
+static enum err_code read_challenge(const struct reuse *x, uint64_t size, struct challenge *out)
+{
+	const struct challenge_subject subject = subject_of(x, size);
+	const enum err_code rc =
+		challenge_read(out, (const char *)x->challenge.data, x->challenge.len, &subject,
+			       clock_now_s(), server_keys(request_server(x->req)));
+
+	return rc == ERR_OK ? ERR_OK : ERR_EXPIRED;
 }
 
 /* ERR_FORGED: not what the blob's bytes give. */
 static enum err_code check_proof(struct reuse *x, struct err *e)
 {
 	uint8_t mac[CHALLENGE_MAC_SIZE];
+	struct challenge challenge;
 	struct upload as = { .finished = true, .digest = x->blob };
 	struct media m = { .upload = &as };
 	struct blob b;
@@ -99,10 +127,9 @@ static enum err_code check_proof(struct reuse *x, struct err *e)
 	as.offset = as.length = b.size;
 	as.extents = b.extents;
 	as.extent_count = b.extent_count;
-	if (x->challenge.length > b.size || x->challenge.offset > b.size - x->challenge.length)
-		rc = ERR_FORGED;
+	rc = read_challenge(x, b.size, &challenge);
 	if (rc == ERR_OK)
-		rc = compute(request_server(x->req), &m, &x->challenge, mac, e);
+		rc = compute(request_server(x->req), &m, &challenge, mac, e);
 	free(b.extents);
 	if (rc != ERR_OK)
 		return rc;
@@ -169,12 +196,19 @@ static void gone(struct request *req)
 	free(x);
 }
 
+/* Blobs are all hosts': whoever may refer to them learns what the others' users have sent. */
+static bool may_look(const struct request *r)
+{
+	return server_settings(request_server(r))->host_count < 2 ||
+	       request_settings(r)->grants_reuse_across_hosts;
+}
+
 /* In the open nobody may ask: that is what the grant is for. */
 static struct reply *check_permit(struct reuse *x)
 {
 	struct reply *refusal = creation_permit(&x->creation, x->req);
 
-	if (refusal != NULL || x->creation.admission.permit.reuse)
+	if (refusal != NULL || (x->creation.admission.permit.reuse && may_look(x->req)))
 		return refusal;
 	return problem_reply(403, "grant-without-reuse",
 			     "This needs a grant that allows it (reuse).");
@@ -187,20 +221,37 @@ static struct reply *no_such_blob(void)
 
 /* ---- asking ---- */
 
+#define RANGES_SIZE (sizeof("bytes=") + CHALLENGE_WINDOWS * 42)
+
+/* RFC 9110 section 14.1.2: both ends are in it. */
+static const char *write_ranges(const struct challenge *c, char out[static RANGES_SIZE])
+{
+	int n = snprintf(out, RANGES_SIZE, "bytes=");
+
+	for (unsigned i = 0; i < c->count; i++)
+		n += snprintf(out + n, RANGES_SIZE - (size_t)n, "%s%" PRIu64 "-%" PRIu64,
+			      i > 0 ? "," : "", c->windows[i].offset,
+			      c->windows[i].offset + c->windows[i].length - 1);
+	return out;
+}
+
 static struct reply *asked(struct reuse *x)
 {
+	struct challenge_subject subject;
 	struct challenge c;
+	char ranges[RANGES_SIZE];
 	struct reply *r;
 
 	if (x->rc != ERR_OK)
 		return x->rc == ERR_NOTFOUND ? no_such_blob() : problem_of(x->rc);
-	challenge_make(&c, &x->blob, x->size, clock_now_s(), server_keys(request_server(x->req)));
+	subject = subject_of(x, x->size);
+	challenge_make(&c, &subject, clock_now_s(), server_keys(request_server(x->req)));
 	r = reply_new(204);
 	if (r == NULL)
 		return NULL;
 	reply_header(r, "Blob-Challenge", c.text);
-	reply_headerf(r, "Blob-Challenge-Range", "bytes=%" PRIu64 "-%" PRIu64, c.offset,
-		      c.offset + c.length - (c.length > 0));
+	if (c.count > 0)
+		reply_header(r, "Blob-Challenge-Range", write_ranges(&c, ranges));
 	reply_header(r, "Cache-Control", "no-store");
 	return r;
 }
@@ -232,11 +283,10 @@ static enum http_next ask_head(struct request *req)
 
 static struct reply *read_proof(struct reuse *x)
 {
-	struct bytes challenge = { NULL, 0 }, proof = { NULL, 0 };
+	struct bytes proof = { NULL, 0 };
 	size_t len;
-	enum err_code rc;
 
-	if (field_text(x->req, "Blob-Challenge", &challenge) != FIELD_GOOD ||
+	if (field_text(x->req, "Blob-Challenge", &x->challenge) != FIELD_GOOD ||
 	    field_text(x->req, "Blob-Proof", &proof) != FIELD_GOOD ||
 	    !hex_decode(x->mac, sizeof(x->mac), &len, (const char *)proof.data, proof.len) ||
 	    len != sizeof(x->mac))
@@ -246,11 +296,6 @@ static struct reply *read_proof(struct reuse *x)
 	if (!x->creation.params.digest_given)
 		return problem_reply(400, NULL, "The content is named by sha256.");
 	x->blob = x->creation.params.digest;
-	rc = challenge_read(&x->challenge, (const char *)challenge.data, challenge.len, &x->blob,
-			    clock_now_s(), server_keys(request_server(x->req)));
-	if (rc != ERR_OK)
-		return problem_reply(403, "proof-refused",
-				     "The challenge is not one for this content, or too old.");
 	return NULL;
 }
 
@@ -267,6 +312,9 @@ static struct reply *read(struct reuse *x)
 
 static struct reply *refusal_of(enum err_code rc)
 {
+	if (rc == ERR_EXPIRED)
+		return problem_reply(403, "proof-refused",
+				     "The challenge is not one for this content, or too old.");
 	if (rc == ERR_FORGED)
 		return problem_reply(403, "proof-refused",
 				     "The proof is not of the bytes of this content.");

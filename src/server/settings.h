@@ -78,6 +78,8 @@ struct settings {
 
 	struct settings_grant_key *grant_keys; /* owned; no two of one id */
 	size_t grant_key_count;
+	bool grants_reuse_across_hosts; /* of content that came in under another */
+	uint64_t grants_life_max;       /* seconds from now to a grant's exp, at most */
 	uint64_t grants_leeway; /* seconds that the clocks of who mints and who checks may differ */
 
 	char *tls_certificate; /* PEM files */

@@ -124,6 +124,15 @@ const struct setting settings_table[] = {
 		  "id that grants call it by (kid). Without one it is the key's own id (k4.pid). "
 		  "May be repeated." },
 
+	{ "grants.life_max", SETTING_SECONDS, AT(grants_life_max), "30d", 1, 3650 * DAY,
+	  .host = true, .live = true,
+	  .help = "How far off a grant's end (exp) may be; one that lives longer is refused. So "
+		  "long at most the server remembers that a grant for one upload was used." },
+	{ "grants.reuse_across_hosts", SETTING_BOOL, AT(grants_reuse_across_hosts), "false",
+	  .host = true, .live = true,
+	  .help = "With several virtual hosts: whether grants with reuse may refer to content "
+		  "that came in under another host, and so learn that it is there. Without, they "
+		  "may refer to none." },
 	{ "grants.leeway", SETTING_SECONDS, AT(grants_leeway), "30s", 0, HOUR, .host = true,
 	  .live = true,
 	  .help = "How far the clocks of who mints grants and of this server may differ." },

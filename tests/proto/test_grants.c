@@ -1,6 +1,8 @@
 /* Who may upload: whoever has a grant of the chat backend, and what that says is so. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -475,6 +477,101 @@ static void of_many_at_once_all_are_told_of_the_same(void **state)
 	}
 }
 
+/* One of them closes its direction right behind its last byte, and so cannot be made to wait. */
+static void who_hangs_up_when_another_was_quicker_does_no_harm(void **state)
+{
+	static const char *const heads[] = {
+		"PUT /v1/media HTTP/1.1\r\nHost: localhost\r\n",
+		"POST /v1/uploads HTTP/1.1\r\nHost: localhost\r\n" TUS_BYTES "Upload-Length: 5\r\n",
+		"POST /v1/uploads HTTP/1.1\r\nHost: localhost\r\nUpload-Complete: ?1\r\n",
+	};
+	char jti[32], field[MINTER_FIELD_SIZE];
+
+	(void)state;
+	for (int i = 0; i < 90; i++) {
+		struct client *c[2];
+		struct grant g;
+		struct answer a;
+
+		(void)snprintf(jti, sizeof(jti), "hang-up-%d", i);
+		g = once(jti);
+		(void)minter_field(&minter, &g, field);
+		for (int k = 0; k < 2; k++) {
+			c[k] = client_open(server.port);
+			client_sendf(c[k], "%sContent-Length: 5\r\n%s\r\n%s", heads[i / 30], field,
+				     k == 0 ? "AAAA" : "BBBB");
+		}
+		client_nap(10);
+		client_send(c[0], "A", 1);
+		client_answer(c[0], false, &a, NULL);
+		assert_int_equal(a.status, 201);
+		answer_free(&a);
+		client_send(c[1], "B", 1);
+		client_half_close(c[1]);
+		client_answer(c[1], false, &a, NULL);
+		assert_true(a.status == 201 || a.status == 409 || a.status == 0);
+		answer_free(&a);
+		client_close(c[0]);
+		client_close(c[1]);
+		assert_true(server_alive(&server));
+	}
+}
+
+/* Until `over`: makes what the others make too, and looks at it, which ends whoever works on it. */
+struct meddler {
+	pthread_t thread;
+	const char *field;
+	atomic_bool *over;
+};
+
+static void *meddle(void *arg)
+{
+	struct meddler *m = arg;
+	char fields[MINTER_FIELD_SIZE + 128], location[128];
+	struct answer a;
+
+	(void)snprintf(fields, sizeof(fields),
+		       "%sUpload-Draft-Interop-Version: 9\r\nUpload-Complete: ?0\r\n", m->field);
+	while (!atomic_load(m->over)) {
+		http_request(server.port, "POST", "/v1/uploads", fields, NULL, 0, &a);
+		if (answer_field(&a, "Location", location, sizeof(location)))
+			(void)http_status(server.port, "HEAD", location, "");
+		answer_free(&a);
+	}
+	return NULL;
+}
+
+static void creations_with_one_grant_at_once_all_come_to_an_end(void **state)
+{
+	char jti[32], field[MINTER_FIELD_SIZE], fields[MINTER_FIELD_SIZE + 128];
+	struct meddler meddlers[3];
+
+	(void)state;
+	for (int i = 0; i < 60; i++) {
+		atomic_bool over = false;
+		struct grant g;
+		struct answer a;
+
+		(void)snprintf(jti, sizeof(jti), "meddle-%d", i);
+		g = once(jti);
+		(void)snprintf(fields, sizeof(fields), "%s" RUFH, minter_field(&minter, &g, field));
+		for (size_t k = 0; k < 3; k++) {
+			meddlers[k] = (struct meddler){ .field = field, .over = &over };
+			assert_int_equal(
+				pthread_create(&meddlers[k].thread, NULL, meddle, &meddlers[k]), 0);
+		}
+		http_request(server.port, "POST", "/v1/uploads", fields, body, sizeof(body), &a);
+		atomic_store(&over, true);
+		for (size_t k = 0; k < 3; k++)
+			pthread_join(meddlers[k].thread, NULL);
+		/* answered, or interrupted by a look at it; not left waiting */
+		assert_true(a.status == 201 || a.status == 0);
+		answer_free(&a);
+	}
+	assert_int_equal(server_stop(&server), 0);
+	server_again(&server);
+}
+
 /* ---- keys ---- */
 
 static void a_key_is_added_and_taken_away_without_a_stop(void **state)
@@ -520,6 +617,8 @@ int main(void)
 		cmocka_unit_test(a_grant_stays_spent_when_its_upload_is_gone),
 		cmocka_unit_test(it_makes_no_parts),
 		cmocka_unit_test(of_many_at_once_all_are_told_of_the_same),
+		cmocka_unit_test(who_hangs_up_when_another_was_quicker_does_no_harm),
+		cmocka_unit_test(creations_with_one_grant_at_once_all_come_to_an_end),
 		cmocka_unit_test(a_key_is_added_and_taken_away_without_a_stop),
 	};
 

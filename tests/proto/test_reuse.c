@@ -25,8 +25,9 @@ static struct minter minter;
 static uint8_t *content;
 
 struct question {
-	char challenge[128];
-	size_t offset, length;
+	char challenge[128], ranges[256];
+	uint8_t *bytes; /* that are asked for, of `content` as it is now */
+	size_t length;
 };
 
 static int start(void **state)
@@ -86,10 +87,27 @@ static void upload(uint64_t seed, size_t n, char hex[static 65], struct placed *
 	answer_free(&a);
 }
 
+static void gather(struct question *q)
+{
+	static uint8_t bytes[SIZE];
+	const char *p = q->ranges + strlen("bytes=");
+	size_t first, last;
+	int n;
+
+	q->bytes = bytes;
+	q->length = 0;
+	for (; sscanf(p, "%zu-%zu%n", &first, &last, &n) == 2; p += n + 1) {
+		assert_true(first <= last && last < SIZE && q->length + last - first < SIZE);
+		memcpy(bytes + q->length, content + first, last - first + 1);
+		q->length += last - first + 1;
+		if (p[n] != ',')
+			break;
+	}
+}
+
 static int ask(const struct grant *g, const char *hex, struct question *q)
 {
-	char field[MINTER_FIELD_SIZE] = "", target[128], range[64];
-	size_t last;
+	char field[MINTER_FIELD_SIZE] = "", target[128];
 	struct client *c = client_open(server.port);
 	struct answer a;
 	int status;
@@ -103,9 +121,8 @@ static int ask(const struct grant *g, const char *hex, struct question *q)
 	status = a.status;
 	if (q != NULL && status == 204) {
 		assert_true(answer_field(&a, "Blob-Challenge", q->challenge, sizeof(q->challenge)));
-		assert_true(answer_field(&a, "Blob-Challenge-Range", range, sizeof(range)));
-		assert_int_equal(sscanf(range, "bytes=%zu-%zu", &q->offset, &last), 2);
-		q->length = last - q->offset + 1;
+		assert_true(answer_field(&a, "Blob-Challenge-Range", q->ranges, sizeof(q->ranges)));
+		gather(q);
 	}
 	answer_free(&a);
 	return status;
@@ -143,7 +160,7 @@ static int refer(const struct grant *g, const char *hex, char token[static 64])
 
 	assert_int_equal(ask(g, hex, &q), 204);
 	(void)snprintf(query, sizeof(query), "sha256=%s", hex);
-	return prove(g, query, q.challenge, content + q.offset, q.length, token);
+	return prove(g, query, q.challenge, q.bytes, q.length, token);
 }
 
 /* ---- promises ---- */
@@ -191,8 +208,7 @@ static void nothing_is_told_without_a_grant_for_it(void **state)
 	assert_int_equal(ask(&other, hex, NULL), 403);
 	assert_int_equal(ask(&g, hex, &q), 204);
 	(void)snprintf(query, sizeof(query), "sha256=%s", hex);
-	assert_int_equal(prove(&other, query, q.challenge, content + q.offset, q.length, token),
-			 403);
+	assert_int_equal(prove(&other, query, q.challenge, q.bytes, q.length, token), 403);
 }
 
 static void what_is_not_there_is_not_there(void **state)
@@ -225,21 +241,62 @@ static void who_does_not_hold_the_bytes_gets_nothing(void **state)
 	(void)snprintf(query, sizeof(query), "sha256=%s", hex);
 	assert_int_equal(ask(&g, hex, &q), 204);
 	/* other bytes, too few, none */
-	content[q.offset] ^= 1;
-	assert_int_equal(prove(&g, query, q.challenge, content + q.offset, q.length, token), 403);
-	content[q.offset] ^= 1;
-	assert_int_equal(prove(&g, query, q.challenge, content + q.offset, q.length - 1, token),
-			 403);
+	q.bytes[0] ^= 1;
+	assert_int_equal(prove(&g, query, q.challenge, q.bytes, q.length, token), 403);
+	q.bytes[0] ^= 1;
+	assert_int_equal(prove(&g, query, q.challenge, q.bytes, q.length - 1, token), 403);
 	assert_int_equal(prove(&g, query, q.challenge, content, 0, token), 403);
 	/* a challenge for something else, or of nobody */
 	assert_int_equal(ask(&g, other, &q), 204);
-	assert_int_equal(prove(&g, query, q.challenge, content + q.offset, q.length, token), 403);
+	assert_int_equal(prove(&g, query, q.challenge, q.bytes, q.length, token), 403);
 	q.challenge[10] = q.challenge[10] == 'A' ? 'B' : 'A';
-	assert_int_equal(prove(&g, query, q.challenge, content + q.offset, q.length, token), 403);
+	assert_int_equal(prove(&g, query, q.challenge, q.bytes, q.length, token), 403);
 	assert_int_equal(prove(&g, query, "AAAA", content, 1, token), 403);
 	/* without naming it */
 	assert_int_equal(ask(&g, hex, &q), 204);
-	assert_int_equal(prove(&g, "", q.challenge, content + q.offset, q.length, token), 400);
+	assert_int_equal(prove(&g, "", q.challenge, q.bytes, q.length, token), 400);
+}
+
+static void asking_again_asks_for_the_same_bytes(void **state)
+{
+	struct grant g = permission();
+	char hex[65], other[65], ranges[256];
+	struct placed p;
+	struct question q;
+
+	(void)state;
+	upload(9, SIZE, other, &p);
+	upload(10, SIZE, hex, &p);
+	assert_int_equal(ask(&g, hex, &q), 204);
+	(void)strcpy(ranges, q.ranges);
+	assert_int_equal(q.length, 256 << 10);
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(ask(&g, hex, &q), 204);
+		assert_string_equal(q.ranges, ranges);
+	}
+	/* but not of another content, nor another bucket */
+	assert_int_equal(ask(&g, other, &q), 204);
+	assert_string_not_equal(q.ranges, ranges);
+	(void)strcpy(g.bucket, "b");
+	assert_int_equal(ask(&g, hex, &q), 204);
+	assert_string_not_equal(q.ranges, ranges);
+}
+
+static void a_challenge_is_for_one_bucket(void **state)
+{
+	struct grant g = permission(), other = permission();
+	char hex[65], token[64], query[80];
+	struct placed p;
+	struct question q;
+
+	(void)state;
+	(void)strcpy(g.bucket, "a");
+	(void)strcpy(other.bucket, "b");
+	upload(11, SIZE, hex, &p);
+	(void)snprintf(query, sizeof(query), "sha256=%s", hex);
+	assert_int_equal(ask(&g, hex, &q), 204);
+	assert_int_equal(prove(&other, query, q.challenge, q.bytes, q.length, token), 403);
+	assert_int_equal(prove(&g, query, q.challenge, q.bytes, q.length, token), 201);
 }
 
 static void it_is_bounded_as_an_upload_is(void **state)
@@ -294,6 +351,8 @@ int main(void)
 		cmocka_unit_test(nothing_is_told_without_a_grant_for_it),
 		cmocka_unit_test(what_is_not_there_is_not_there),
 		cmocka_unit_test(who_does_not_hold_the_bytes_gets_nothing),
+		cmocka_unit_test(asking_again_asks_for_the_same_bytes),
+		cmocka_unit_test(a_challenge_is_for_one_bucket),
 		cmocka_unit_test(it_is_bounded_as_an_upload_is),
 		cmocka_unit_test(a_grant_for_one_upload_makes_one),
 		cmocka_unit_test(it_outlives_a_kill),

@@ -59,10 +59,11 @@ static struct reply *check_role(const struct creation *c)
 
 static struct reply *check_length(const struct creation *c, uint64_t length)
 {
-	const uint64_t max = c->admission.permit.max;
+	const uint64_t granted = c->admission.permit.max;
+	const uint64_t any = request_settings(c->admission.req)->upload_max;
+	const uint64_t max = granted != 0 && granted < any ? granted : any;
 
-	return max != 0 && length != UPLOAD_LENGTH_UNKNOWN && length > max ? problem_of(ERR_TOOBIG)
-									   : NULL;
+	return length != UPLOAD_LENGTH_UNKNOWN && length > max ? problem_of(ERR_TOOBIG) : NULL;
 }
 
 static struct reply *make_record(struct creation *c, uint64_t length)
@@ -108,6 +109,9 @@ enum http_next creation_make(struct creation *c, uint64_t length, struct reply *
 {
 	const uint64_t weight = length == UPLOAD_LENGTH_UNKNOWN ? 0 : length;
 
+	*refusal = NULL;
+	if (c->meta != NULL) /* made already, and what follows waits */
+		return HTTP_GO;
 	*refusal = check_role(c);
 	if (*refusal == NULL)
 		*refusal = check_length(c, length);
@@ -123,7 +127,7 @@ enum http_next creation_make(struct creation *c, uint64_t length, struct reply *
 
 bool creation_again(struct creation *c, enum err_code rc)
 {
-	if (rc != ERR_EXISTS || !admission_again(&c->admission))
+	if ((rc != ERR_EXISTS && rc != ERR_DELETED) || !admission_again(&c->admission))
 		return false;
 	c->counted = false; /* the one that is there is counted as long as it is unfinished */
 	free(c->meta);

@@ -181,7 +181,8 @@ static enum http_next done(struct request *req)
 		return admit(x);
 	state = session_finish(x->session, &all);
 	/* another request with this grant was quicker: its upload is the answer to both */
-	if (state == SESSION_FAILED && session_error(x->session) == ERR_EXISTS)
+	if (state == SESSION_FAILED &&
+	    (session_error(x->session) == ERR_EXISTS || session_error(x->session) == ERR_DELETED))
 		x->met = admission_again(&x->admission);
 	return x->met ? admit(x) : next(x, state);
 }

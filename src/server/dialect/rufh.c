@@ -307,13 +307,22 @@ static void store_creation(struct job *job)
 	if (x->rc == ERR_OK)
 		x->rc = writer_commit(w, &c, &x->w.made, &e);
 	writer_close(w);
-	if (x->rc != ERR_OK)
+	if (x->rc != ERR_OK && x->rc != ERR_EXISTS && x->rc != ERR_DELETED)
 		log_warn("event=upload_failed call=create error=\"%s\"", e.why);
 	request_wake(x->w.req);
 }
 
+/* Had before it is there, so that nobody else works on it meanwhile; only with a grant for one
+ * upload does anybody else know of it. */
 static enum http_next begin_storing(struct rufh *x)
 {
+	struct claim **claim = &x->w.target.claim;
+
+	if (*claim == NULL &&
+	    !claim_take(request_server(x->w.req)->claims, &x->w.creation.rec.id, x->w.req, claim))
+		return HTTP_WAIT;
+	if (*claim == NULL)
+		return HTTP_CUT;
 	x->stored = true;
 	x->job.run = store_creation;
 	request_wait(x->w.req);
@@ -369,17 +378,14 @@ static enum http_next tell_location(struct rufh *x)
 
 static enum http_next stored(struct rufh *x)
 {
-	struct server *s = request_server(x->w.req);
-
 	x->stored = false;
-	if (creation_again(&x->w.creation, x->rc))
+	if (creation_again(&x->w.creation, x->rc)) {
+		target_let_go(&x->w.target);
 		return create_next(x);
+	}
 	if (x->rc != ERR_OK)
 		return refuse(x, problem_of(x->rc));
-	/* nobody else knows of it yet, so it is had at once */
-	if (!claim_take(s->claims, &x->w.made->id, x->w.req, &x->w.target.claim))
-		return HTTP_WAIT;
-	if (x->w.target.claim == NULL || tell_location(x) == HTTP_CUT)
+	if (tell_location(x) == HTTP_CUT)
 		return HTTP_CUT;
 	return begin_session(x, x->w.made, false);
 }
