@@ -349,7 +349,7 @@ VERSION = $(shell sed -n 's/.*RESTANTE_VERSION "\(.*\)"/\1/p' include/restante/v
 install: all
 	install -D -m 755 $(BUILD)/restanted $(DESTDIR)$(PREFIX)/sbin/restanted
 	install -D -m 644 conf/restante.conf $(DESTDIR)$(PREFIX)/share/doc/restante/restante.conf
-	install -m 644 conf/prometheus-alerts.yml conf/grafana-dashboard.json conf/restante.logrotate \
+	install -m 644 conf/prometheus-alerts.yml conf/grafana-dashboard.json conf/restante.logrotate conf/restante.cron \
 	    $(DESTDIR)$(PREFIX)/share/doc/restante/
 	install -D -m 644 doc/restanted.8 $(DESTDIR)$(PREFIX)/share/man/man8/restanted.8
 	install -D -m 644 doc/restante.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/restante.conf.5
@@ -371,7 +371,9 @@ install: all
 	    $(DESTDIR)$(PREFIX)/share/doc/restante/envelope.schema.json
 	sed 's|/usr/local/sbin/|$(PREFIX)/sbin/|' conf/restanted.service >$(BUILD)/restanted.service
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' conf/restante-expire.service >$(BUILD)/restante-expire.service
 	install -m 644 $(BUILD)/restanted.service conf/restanted.socket conf/restanted-tls.socket \
+	    $(BUILD)/restante-expire.service conf/restante-expire.timer \
 	    $(DESTDIR)$(PREFIX)/lib/systemd/system/
 	install -D -m 644 conf/restante.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/restante.conf
 	install -D -m 644 conf/restante.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/restante.conf

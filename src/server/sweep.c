@@ -16,8 +16,8 @@
 #define BATCH 64
 /* So long it works, in microseconds, then it rests: fetches are not to notice. */
 #define STINT_US 2000
-#define REST_OWN 3         /* times as long as it has worked */
-#define REST_OPERATOR 0.25 /* somebody waits for it */
+#define REST_OWN 3        /* times as long as it has worked */
+#define REST_OPERATOR 0.5 /* somebody waits for it */
 #define REST_MAX_US 500000
 
 struct sweeper {
