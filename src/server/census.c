@@ -20,6 +20,7 @@ struct origin {
 struct resident {
 	struct upload_id id;
 	struct origin *origin; /* NULL: it was there at the start */
+	uint64_t entered;      /* how often: requests that are to make it, and the one that did */
 	UT_hash_handle hh;
 };
 
@@ -94,6 +95,7 @@ static bool settle(struct census *c, const struct upload_id *id, struct origin *
 		return false;
 	}
 	r->origin = origin;
+	r->entered = 1;
 	if (origin != NULL)
 		origin->uploads++;
 	atomic_fetch_add(&c->count, 1);
@@ -147,10 +149,13 @@ enum err_code census_enter(struct census *c, const struct upload_id *id, const s
 			   uint64_t max, uint64_t max_per_address, struct err *e)
 {
 	enum err_code rc = ERR_OK;
+	struct resident *r;
 
 	pthread_mutex_lock(&c->lock);
-	/* an upload is counted once, whoever comes first */
-	if (find_resident(c, id) == NULL)
+	r = find_resident(c, id);
+	if (r != NULL)
+		r->entered++;
+	else
 		rc = enter(c, id, from, max, max_per_address, e);
 	pthread_mutex_unlock(&c->lock);
 	return rc;
@@ -164,6 +169,17 @@ enum err_code census_add(struct census *c, const struct upload_id *id, struct er
 	there = find_resident(c, id) != NULL || settle(c, id, NULL);
 	pthread_mutex_unlock(&c->lock);
 	return there ? ERR_OK : err_set(e, ERR_NOMEM, "census");
+}
+
+void census_undo(struct census *c, const struct upload_id *id)
+{
+	struct resident *r;
+
+	pthread_mutex_lock(&c->lock);
+	r = find_resident(c, id);
+	if (r != NULL && --r->entered == 0)
+		unsettle(c, r);
+	pthread_mutex_unlock(&c->lock);
 }
 
 void census_leave(struct census *c, const struct upload_id *id)

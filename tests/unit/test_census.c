@@ -60,6 +60,13 @@ static int make(void **state)
 	return 0;
 }
 
+static void undo(struct fixture *f, uint64_t n)
+{
+	const struct upload_id up = id(n);
+
+	census_undo(f->census, &up);
+}
+
 /* Whatever a test has left in it goes with it. */
 static int drop(void **state)
 {
@@ -175,6 +182,36 @@ static void an_upload_is_counted_once(void **state)
 	assert_int_equal(enter(f, 2, ALICE, 1, 1), ERR_OK);
 }
 
+/* Grants let several requests know an id before there is an upload of it. */
+static void whom_several_enter_is_counted_until_the_last_gives_up(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(enter(f, 1, ALICE, 1, 1), ERR_OK);
+	assert_int_equal(enter(f, 1, ALICE, 1, 1), ERR_OK);
+	assert_int_equal(enter(f, 1, BOB, 1, 1), ERR_OK);
+	undo(f, 1);
+	undo(f, 1);
+	assert_int_equal(census_count(f->census), 1);
+	assert_int_equal(enter(f, 2, ALICE, NO_LIMIT, 1), ERR_LIMIT);
+	undo(f, 1);
+	assert_int_equal(census_count(f->census), 0);
+	assert_int_equal(enter(f, 2, ALICE, 1, 1), ERR_OK);
+}
+
+static void what_goes_is_uncounted_whoever_else_entered_it(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(enter(f, 1, ALICE, 1, 1), ERR_OK);
+	assert_int_equal(enter(f, 1, BOB, 1, 1), ERR_OK);
+	leave(f, 1);
+	assert_int_equal(census_count(f->census), 0);
+	undo(f, 1); /* it finds that it is late */
+	assert_int_equal(census_count(f->census), 0);
+	assert_int_equal(enter(f, 2, ALICE, 1, 1), ERR_OK);
+}
+
 static void who_is_refused_leaves_nothing_behind(void **state)
 {
 	struct fixture *f = *state;
@@ -256,6 +293,10 @@ int main(void)
 						make, drop),
 		cmocka_unit_test_setup_teardown(who_is_not_counted_may_leave, make, drop),
 		cmocka_unit_test_setup_teardown(an_upload_is_counted_once, make, drop),
+		cmocka_unit_test_setup_teardown(
+			whom_several_enter_is_counted_until_the_last_gives_up, make, drop),
+		cmocka_unit_test_setup_teardown(what_goes_is_uncounted_whoever_else_entered_it,
+						make, drop),
 		cmocka_unit_test_setup_teardown(who_is_refused_leaves_nothing_behind, make, drop),
 		cmocka_unit_test_setup_teardown(the_limits_hold_among_many_threads, make, drop),
 	};

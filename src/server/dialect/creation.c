@@ -125,11 +125,19 @@ enum http_next creation_make(struct creation *c, uint64_t length, struct reply *
 	return HTTP_GO;
 }
 
+static void uncount(struct creation *c, const struct request *r)
+{
+	if (c->counted)
+		census_undo(request_server(r)->census, &c->rec.id);
+	c->counted = false;
+}
+
 bool creation_again(struct creation *c, enum err_code rc)
 {
 	if ((rc != ERR_EXISTS && rc != ERR_DELETED) || !admission_again(&c->admission))
 		return false;
-	c->counted = false; /* the one that is there is counted as long as it is unfinished */
+	/* who made the one that is there has it counted as long as it is unfinished */
+	uncount(c, c->admission.req);
 	free(c->meta);
 	c->meta = NULL;
 	return true;
@@ -137,8 +145,8 @@ bool creation_again(struct creation *c, enum err_code rc)
 
 void creation_fini(struct creation *c, const struct request *r, bool stays)
 {
-	if (c->counted && !stays)
-		census_leave(request_server(r)->census, &c->rec.id);
+	if (!stays)
+		uncount(c, r);
 	if (c->admission.req != NULL)
 		admission_fini(&c->admission, stays);
 	free(c->meta);
