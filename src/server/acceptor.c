@@ -11,6 +11,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* uthash's own answer to a failed allocation is exit() */
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #include "base/log.h"
@@ -70,6 +72,10 @@ static bool enter(struct acceptor *a, const struct sockaddr *sa)
 			goto out;
 		c->address = key;
 		HASH_ADD(hh, a->counts, address, sizeof(key), c);
+		if (c->hh.tbl == NULL) {
+			free(c);
+			goto out;
+		}
 	}
 	c->open++;
 	a->total++;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* uthash's own answer to a failed allocation is exit() */
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 #include <utlist.h>
 
@@ -140,8 +142,12 @@ void cache_put(struct cache *c, struct cache_key key, struct chunk *chunk, bool 
 	while (s->bytes + cost > c->shard_capacity)
 		evict(s, s->lru->prev); /* utlist: the head's prev is the tail */
 	x->key = key;
-	x->chunk = chunk_ref(chunk);
 	HASH_ADD(hh, s->table, key, sizeof(key), x);
+	if (x->hh.tbl == NULL) {
+		free(x);
+		goto out;
+	}
+	x->chunk = chunk_ref(chunk);
 	DL_PREPEND(s->lru, x);
 	s->bytes += cost;
 	s->chunks++;

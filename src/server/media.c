@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+/* uthash's own answer to a failed allocation is exit() */
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 #include <utlist.h>
 
@@ -126,8 +128,12 @@ struct media *media_put(struct media_table *t, struct upload *upload, uint64_t e
 	while (s->count >= t->shard_capacity)
 		evict(s, s->lru->prev);
 	x->id = m->upload->id;
-	x->media = media_ref(m);
 	HASH_ADD(hh, s->table, id, sizeof(x->id), x);
+	if (x->hh.tbl == NULL) {
+		free(x);
+		goto out;
+	}
+	x->media = media_ref(m);
 	DL_PREPEND(s->lru, x);
 	s->count++;
 out:
