@@ -39,10 +39,11 @@ struct engine {
 				struct err *e);
 	enum err_code (*read)(void *self, const struct extent *x, uint64_t at, struct chunk **out,
 			      struct err *e);
-	/* rec: as it is to be, finished, but for its extents */
-	enum err_code (*concat)(void *self, const struct upload *rec, const struct upload_id *parts,
-				size_t part_count, bool *deduplicated, struct upload **out,
-				struct err *e);
+	/* rec: as it is to be, finished, but for its extents. fresh: nothing of that id may be
+	 * there; else what check_final() says */
+	enum err_code (*concat)(void *self, const struct upload *rec, bool fresh,
+				const struct upload_id *parts, size_t part_count,
+				bool *deduplicated, struct upload **out, struct err *e);
 	/* rec: as it is to be, finished, but for its size and its extents */
 	enum err_code (*reuse)(void *self, const struct upload *rec, struct upload **out,
 			       struct err *e);
@@ -70,6 +71,11 @@ struct engine {
 				   struct err *e);            /* NULL: nothing to */
 	void (*measure)(void *self, struct store_stats *out); /* what is alive, what is on disk */
 };
+
+/* For engines: whether an upload that is there, if one is (NULL: none), lets `rec` be put in its
+ * place by a concatenation. A tombstone is the engine's to find. ERR_EXISTS, ERR_NOTFOUND. */
+enum err_code check_final(const struct upload *there, const struct upload *rec, bool fresh,
+			  struct err *e);
 
 /* For engines: adds an upload that is due. */
 void overdue_add(struct store_overdue *o, const struct upload *u);

@@ -200,9 +200,10 @@ void writer_close(struct writer *w)
 	free(w);
 }
 
-enum err_code store_concat(struct store *s, const struct upload *rec, const struct upload_id *parts,
-			   size_t part_count, const struct digest *digest, uint64_t length,
-			   struct upload **out, struct err *e)
+static enum err_code concat(struct store *s, const struct upload *rec, bool fresh,
+			    const struct upload_id *parts, size_t part_count,
+			    const struct digest *digest, uint64_t length, struct upload **out,
+			    struct err *e)
 {
 	struct upload final = *rec;
 	bool deduplicated = false;
@@ -219,10 +220,42 @@ enum err_code store_concat(struct store *s, const struct upload *rec, const stru
 	final.extent_count = 0;
 	final.extents = NULL;
 	count(&s->concats, 1);
-	rc = counted(s,
-		     s->engine->concat(s->self, &final, parts, part_count, &deduplicated, out, e));
+	rc = counted(s, s->engine->concat(s->self, &final, fresh, parts, part_count, &deduplicated,
+					  out, e));
 	count(&s->deduplicated, rc == ERR_OK && deduplicated);
 	return rc;
+}
+
+enum err_code store_concat(struct store *s, const struct upload *rec, const struct upload_id *parts,
+			   size_t part_count, const struct digest *digest, uint64_t length,
+			   struct upload **out, struct err *e)
+{
+	return concat(s, rec, true, parts, part_count, digest, length, out, e);
+}
+
+enum err_code store_complete(struct store *s, const struct upload *rec,
+			     const struct upload_id *parts, size_t part_count,
+			     const struct digest *digest, uint64_t length, struct upload **out,
+			     struct err *e)
+{
+	return concat(s, rec, false, parts, part_count, digest, length, out, e);
+}
+
+static bool same_beginning(const struct upload *a, const struct upload *b)
+{
+	return a->created_s == b->created_s && a->meta.len == b->meta.len &&
+	       (a->meta.len == 0 || memcmp(a->meta.data, b->meta.data, a->meta.len) == 0) &&
+	       memcmp(&a->bucket, &b->bucket, sizeof(a->bucket)) == 0;
+}
+
+enum err_code check_final(const struct upload *there, const struct upload *rec, bool fresh,
+			  struct err *e)
+{
+	if (there == NULL)
+		return fresh ? ERR_OK : err_set(e, ERR_NOTFOUND, "the upload is not there");
+	if (fresh || there->finished || there->offset > 0 || !same_beginning(there, rec))
+		return err_set(e, ERR_EXISTS, "an upload of that id is there");
+	return ERR_OK;
 }
 
 enum err_code store_reuse(struct store *s, const struct upload *rec, const struct digest *digest,

@@ -120,23 +120,31 @@ uint64_t writer_durable(const struct writer *w);
 /* Ends a writer; what is not committed is given back. NULL is fine. */
 void writer_close(struct writer *w);
 
-/* Finishes an upload as the bytes of others, in this order, without copying them; the same may come
- * several times. `rec` says what it is to be, as in store_create(); if an unfinished upload of that
- * id is there, it has offset 0 and is finished as `rec` says. Every part is finished; `digest` and
- * `length` are over all the bytes, found by the caller. The parts stay what they are, and their
- * bytes stay as long as anyone needs them, whoever is dropped first. Durable, all or nothing. *out
- * (unless NULL) is the record as it now is. ERR_NOTFOUND: a part is not there (any more), or not
- * finished. ERR_EXISTS: the upload is finished already, or has bytes of its own. ERR_DELETED.
- * ERR_TOOBIG: too many parts, or they lie in more than STORE_EXTENTS_MAX extents, as they do when
- * concatenations of concatenations multiply. ERR_DIGEST: the parts are not of that length. */
+/* Makes a new upload, finished, of the bytes of others, in this order, without copying them; the
+ * same may come several times. `rec` says what it is to be, as in store_create(). Every part is
+ * finished; `digest` and `length` are over all the bytes, found by the caller. The parts stay what
+ * they are, and their bytes stay as long as anyone needs them, whoever is dropped first. Durable,
+ * all or nothing. *out (unless NULL) is the record as it now is. ERR_NOTFOUND: a part is not there
+ * (any more), or not finished. ERR_EXISTS: an upload of that id is there, whatever it is.
+ * ERR_DELETED: one was terminated, and that is still remembered. ERR_TOOBIG: too many parts, or
+ * they lie in more than STORE_EXTENTS_MAX extents, as they do when concatenations of concatenations
+ * multiply. ERR_DIGEST: the parts are not of that length. */
 enum err_code store_concat(struct store *s, const struct upload *rec, const struct upload_id *parts,
 			   size_t part_count, const struct digest *digest, uint64_t length,
 			   struct upload **out, struct err *e);
 
-/* Finishes an upload as a blob that is there, with no bytes sent; `rec` as in store_concat(), its
- * length left alone. Durable, all or nothing. *out (unless NULL) is the record as it now is.
- * ERR_NOTFOUND: no such blob. ERR_EXISTS: the upload is finished already, or has bytes of its own.
- * ERR_DELETED. */
+/* The same for an upload that is there and has waited for its parts: `rec` is its record as it was
+ * looked up, but for expires_s. It is finished if it still is what that says: unfinished, without
+ * bytes, made at the same time, with the same metadata and bucket. ERR_EXISTS: it is not.
+ * ERR_NOTFOUND: it is not there (any more), too. */
+enum err_code store_complete(struct store *s, const struct upload *rec,
+			     const struct upload_id *parts, size_t part_count,
+			     const struct digest *digest, uint64_t length, struct upload **out,
+			     struct err *e);
+
+/* Makes a new upload, finished, of a blob that is there, with no bytes sent; `rec` as in
+ * store_concat(), its length left alone. Durable, all or nothing. *out (unless NULL) is the record
+ * as it now is. ERR_NOTFOUND: no such blob. ERR_EXISTS, ERR_DELETED: as there. */
 enum err_code store_reuse(struct store *s, const struct upload *rec, const struct digest *digest,
 			  struct upload **out, struct err *e);
 

@@ -241,11 +241,11 @@ static const struct settings *limits_of(struct finals *f, const struct details *
 	return limits != NULL ? limits : all;
 }
 
-/* alive_at: parts whose time is over by then are not taken; 0 for a final that has waited, since
- * that keeps them. */
-static enum err_code look_at_parts(struct finals *f, const struct details *d, int64_t alive_at,
+/* fresh: parts whose time is over are not taken; a final that has waited keeps them. */
+static enum err_code look_at_parts(struct finals *f, const struct details *d, bool fresh,
 				   struct sum_of_parts *out, struct err *e)
 {
+	const int64_t alive_at = fresh ? clock_now_s() : 0;
 	const uint64_t any = limits_of(f, d)->upload_max;
 	const uint64_t max = d->max != 0 && d->max < any ? d->max : any;
 	enum err_code rc = ERR_OK;
@@ -287,10 +287,14 @@ static enum err_code hash_parts(struct finals *f, const struct details *d, struc
 	return rc;
 }
 
-/* All parts are finished. */
-static enum err_code join(struct finals *f, const struct upload *rec, const struct details *d,
-			  struct sum_of_parts *sum, struct upload **out, struct err *e)
+/* All parts are finished. A fresh one takes nobody's place. */
+static enum err_code join(struct finals *f, const struct upload *rec, bool fresh,
+			  const struct details *d, struct sum_of_parts *sum, struct upload **out,
+			  struct err *e)
 {
+	enum err_code (*make)(struct store *, const struct upload *, const struct upload_id *,
+			      size_t, const struct digest *, uint64_t, struct upload **,
+			      struct err *) = fresh ? store_concat : store_complete;
 	struct upload whole = *rec;
 	enum err_code rc = hash_parts(f, d, &sum->digest, e);
 
@@ -299,8 +303,8 @@ static enum err_code join(struct finals *f, const struct upload *rec, const stru
 	if (rc != ERR_OK)
 		return rc;
 	whole.expires_s = clock_now_s() + (int64_t)d->ttl_s;
-	rc = store_concat(f->server->store, &whole, d->parts, d->part_count, &sum->digest,
-			  sum->length, out, e);
+	rc = make(f->server->store, &whole, d->parts, d->part_count, &sum->digest, sum->length, out,
+		  e);
 	if (rc == ERR_OK) {
 		census_leave(f->server->census, &rec->id);
 		metric_add(METRIC_UPLOADS, 1);
@@ -309,7 +313,7 @@ static enum err_code join(struct finals *f, const struct upload *rec, const stru
 }
 
 /* It weighs as much as its parts together, beside them. */
-static enum err_code charge_and_join(struct finals *f, const struct upload *rec,
+static enum err_code charge_and_join(struct finals *f, const struct upload *rec, bool fresh,
 				     const struct details *d, struct sum_of_parts *sum,
 				     struct upload **out, struct quota_refusal *why, struct err *e)
 {
@@ -323,7 +327,7 @@ static enum err_code charge_and_join(struct finals *f, const struct upload *rec,
 	if (rc != ERR_OK)
 		(void)err_set(e, rc, "the bucket has as much as it may");
 	else
-		rc = join(f, rec, d, sum, out, e);
+		rc = join(f, rec, fresh, d, sum, out, e);
 	if (rc == ERR_OK)
 		meter_stored(&m, sum->length);
 	meter_end(&m);
@@ -331,17 +335,18 @@ static enum err_code charge_and_join(struct finals *f, const struct upload *rec,
 	return rc;
 }
 
-/* rec: of the final as long as it waits, or is to. *out is left alone while parts are missing. */
-static enum err_code put_together(struct finals *f, const struct upload *rec,
-				  const struct details *d, int64_t alive_at, struct upload **out,
+/* rec: of the final as long as it waits, or is to; fresh: it is not in the store yet. *out is left
+ * alone while parts are missing. */
+static enum err_code put_together(struct finals *f, const struct upload *rec, bool fresh,
+				  const struct details *d, struct upload **out,
 				  struct quota_refusal *why, struct err *e)
 {
 	struct sum_of_parts sum;
-	enum err_code rc = look_at_parts(f, d, alive_at, &sum, e);
+	enum err_code rc = look_at_parts(f, d, fresh, &sum, e);
 
 	if (rc != ERR_OK || !sum.finished)
 		return rc;
-	return charge_and_join(f, rec, d, &sum, out, why, e);
+	return charge_and_join(f, rec, fresh, d, &sum, out, why, e);
 }
 
 /* ---- waiting ---- */
@@ -378,7 +383,7 @@ static bool try_one(struct finals *f, const struct upload_id *id, bool *failed)
 	if (rc == ERR_OK && !rec->finished)
 		rc = details_decode(&d, rec->meta, &e);
 	if (rc == ERR_OK && !rec->finished)
-		rc = put_together(f, rec, &d, 0, &out, &why, &e);
+		rc = put_together(f, rec, false, &d, &out, &why, &e);
 	done = rc == ERR_OK && (rec->finished || out != NULL);
 	if (rc != ERR_OK)
 		log_warn("event=concatenation_failed error=\"%s\"", e.why);
@@ -538,7 +543,7 @@ enum err_code finals_make(struct finals *f, const struct upload *rec, struct upl
 
 	*out = NULL;
 	if (rc == ERR_OK)
-		rc = put_together(f, rec, &d, clock_now_s(), out, why, e);
+		rc = put_together(f, rec, true, &d, out, why, e);
 	if (rc == ERR_OK && *out == NULL)
 		rc = begin_waiting(f, rec, &d, out, e);
 	atomic_fetch_sub(&f->asked, 1);

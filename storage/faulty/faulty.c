@@ -342,7 +342,7 @@ static enum err_code faulty_read(void *self, const struct extent *x, uint64_t at
 }
 
 /* As with a commit: what failed has changed nothing. */
-static enum err_code faulty_concat(void *self, const struct upload *rec,
+static enum err_code faulty_concat(void *self, const struct upload *rec, bool fresh,
 				   const struct upload_id *parts, size_t part_count,
 				   bool *deduplicated, struct upload **out, struct err *e)
 {
@@ -350,7 +350,7 @@ static enum err_code faulty_concat(void *self, const struct upload *rec,
 
 	if (fails(f, CALL_concat))
 		return fault(f, CALL_concat, e);
-	return f->inner->concat(f->self, rec, parts, part_count, deduplicated, out, e);
+	return f->inner->concat(f->self, rec, fresh, parts, part_count, deduplicated, out, e);
 }
 
 static enum err_code faulty_reuse(void *self, const struct upload *rec, struct upload **out,

@@ -76,9 +76,9 @@ void held_upload_free(struct memory *m, struct held_upload *u);
 
 /* ---- join.c ---- */
 
-enum err_code memory_concat(void *self, const struct upload *rec, const struct upload_id *parts,
-			    size_t part_count, bool *deduplicated, struct upload **out,
-			    struct err *e);
+enum err_code memory_concat(void *self, const struct upload *rec, bool fresh,
+			    const struct upload_id *parts, size_t part_count, bool *deduplicated,
+			    struct upload **out, struct err *e);
 enum err_code memory_reuse(void *self, const struct upload *rec, struct upload **out,
 			   struct err *e);
 

@@ -10,6 +10,7 @@
 struct join {
 	struct memory *memory;
 	const struct upload *rec;
+	bool fresh; /* nothing is there yet */
 	struct held_upload *upload;
 	bool new_upload;
 	struct held_blob *blob;
@@ -29,15 +30,13 @@ static void join_undo(struct join *j)
 		held_upload_free(j->memory, j->upload);
 }
 
-static enum err_code check_final(const struct held_upload *u, struct err *e)
+static enum err_code look_at_final(const struct join *j, struct err *e)
 {
-	if (u == NULL)
-		return ERR_OK;
-	if (u->terminated)
+	const struct held_upload *u = j->upload;
+
+	if (u != NULL && u->terminated)
 		return err_set(e, ERR_DELETED, "it was terminated");
-	if (u->rec->finished || u->rec->offset > 0)
-		return err_set(e, ERR_EXISTS, "an upload of that id is there");
-	return ERR_OK;
+	return check_final(u != NULL ? u->rec : NULL, j->rec, j->fresh, e);
 }
 
 static struct held_blob *blob_of_part(struct memory *m, const struct upload_id *id)
@@ -133,7 +132,7 @@ static enum err_code join(struct join *j, const struct upload_id *parts, size_t 
 	enum err_code rc;
 
 	j->upload = upload_find(j->memory, &j->rec->id);
-	rc = check_final(j->upload, e);
+	rc = look_at_final(j, e);
 	if (rc == ERR_OK)
 		rc = measure(j, parts, part_count, e);
 	if (rc != ERR_OK)
@@ -146,12 +145,12 @@ static enum err_code join(struct join *j, const struct upload_id *parts, size_t 
 	return ERR_OK;
 }
 
-enum err_code memory_concat(void *self, const struct upload *rec, const struct upload_id *parts,
-			    size_t part_count, bool *deduplicated, struct upload **out,
-			    struct err *e)
+enum err_code memory_concat(void *self, const struct upload *rec, bool fresh,
+			    const struct upload_id *parts, size_t part_count, bool *deduplicated,
+			    struct upload **out, struct err *e)
 {
 	struct memory *m = self;
-	struct join j = { .memory = m, .rec = rec };
+	struct join j = { .memory = m, .rec = rec, .fresh = fresh };
 	enum err_code rc;
 
 	pthread_mutex_lock(&m->lock);
@@ -170,7 +169,7 @@ static enum err_code reuse(struct join *j, bool hand_out, struct err *e)
 	enum err_code rc;
 
 	j->upload = upload_find(j->memory, &j->rec->id);
-	rc = check_final(j->upload, e);
+	rc = look_at_final(j, e);
 	if (rc != ERR_OK)
 		return rc;
 	j->blob = blob_find(j->memory, &j->rec->digest);
@@ -187,7 +186,7 @@ static enum err_code reuse(struct join *j, bool hand_out, struct err *e)
 enum err_code memory_reuse(void *self, const struct upload *rec, struct upload **out, struct err *e)
 {
 	struct memory *m = self;
-	struct join j = { .memory = m, .rec = rec };
+	struct join j = { .memory = m, .rec = rec, .fresh = true };
 	enum err_code rc;
 
 	pthread_mutex_lock(&m->lock);

@@ -9,10 +9,11 @@
 struct concat {
 	struct rdb *db;
 	const struct upload *rec; /* as it is to be, but for the extents; of reuse the size too */
+	bool fresh;               /* nothing is there yet */
 	const struct upload_id *parts;
 	size_t part_count;
 	struct digest *digests; /* of the parts */
-	struct upload *was;     /* the unfinished upload of that id; NULL: none */
+	struct upload *was;     /* the upload of that id that waits; NULL: fresh */
 	struct extents extents;
 	struct leaves leaves;
 	uint64_t length; /* of the extents */
@@ -27,13 +28,9 @@ static enum err_code look_at_final(struct concat *c, struct err *e)
 {
 	enum err_code rc = rdb_lookup(c->db, &c->rec->id, &c->was, e);
 
-	if (rc == ERR_NOTFOUND)
-		return ERR_OK;
-	if (rc == ERR_OK && c->was->finished)
-		rc = err_set(e, ERR_EXISTS, "an upload of that id is there");
-	else if (rc == ERR_OK && c->was->offset > 0)
-		rc = err_set(e, ERR_EXISTS, "the upload has bytes of its own");
-	return rc;
+	if (rc != ERR_OK && rc != ERR_NOTFOUND)
+		return rc;
+	return check_final(c->was, c->rec, c->fresh, e);
 }
 
 static enum err_code find_part(struct concat *c, size_t i, struct err *e)
@@ -218,10 +215,13 @@ static void concat_fini(struct concat *c, struct upload **out)
 	free(c->digests);
 }
 
-enum err_code rdb_concat(void *self, const struct upload *rec, const struct upload_id *parts,
-			 size_t part_count, bool *deduplicated, struct upload **out, struct err *e)
+enum err_code rdb_concat(void *self, const struct upload *rec, bool fresh,
+			 const struct upload_id *parts, size_t part_count, bool *deduplicated,
+			 struct upload **out, struct err *e)
 {
-	struct concat c = { .db = self, .rec = rec, .parts = parts, .part_count = part_count };
+	struct concat c = {
+		.db = self, .rec = rec, .fresh = fresh, .parts = parts, .part_count = part_count
+	};
 	pthread_mutex_t *lock = rdb_id_lock(self, &rec->id);
 	enum err_code rc;
 
@@ -267,7 +267,7 @@ static enum err_code reuse_locked(struct concat *c, struct err *e)
 
 enum err_code rdb_reuse(void *self, const struct upload *rec, struct upload **out, struct err *e)
 {
-	struct concat c = { .db = self, .rec = rec };
+	struct concat c = { .db = self, .rec = rec, .fresh = true };
 	pthread_mutex_t *lock = rdb_id_lock(self, &rec->id);
 	enum err_code rc;
 

@@ -222,8 +222,9 @@ enum err_code rdb_acknowledge(void *self, const struct upload_id *id, uint16_t r
 
 /* ---- concat.c ---- */
 
-enum err_code rdb_concat(void *self, const struct upload *rec, const struct upload_id *parts,
-			 size_t part_count, bool *deduplicated, struct upload **out, struct err *e);
+enum err_code rdb_concat(void *self, const struct upload *rec, bool fresh,
+			 const struct upload_id *parts, size_t part_count, bool *deduplicated,
+			 struct upload **out, struct err *e);
 enum err_code rdb_reuse(void *self, const struct upload *rec, struct upload **out, struct err *e);
 
 /* ---- read.c ---- */

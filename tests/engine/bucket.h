@@ -116,9 +116,9 @@ static void a_concatenation_weighs_what_it_is_said_to_be(void **state)
 	struct upload rec = record_of(&j);
 
 	RUN(f, .id = 1, .seed = 1, .to = 100, .bucket = 1, .finish = true);
-	RUN(f, .id = 9, .bucket = 1); /* pending, and of another bucket */
-	BUCKET(f, 1, 2, 100);
-	OK(f, join_rec(f->store, &rec, PARTS(1, 1), SLICES({ 1, 100 }, { 1, 100 }), &f->err));
+	RUN(f, .id = 9, .bucket = 2); /* it waits */
+	BUCKET(f, 2, 1, 0);
+	OK(f, join_rec(f->store, &rec, true, PARTS(1, 1), SLICES({ 1, 100 }, { 1, 100 }), &f->err));
 	BUCKET(f, 1, 1, 100);
 	BUCKET(f, 2, 1, 200);
 	DROP(f, 1, 9);

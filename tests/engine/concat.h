@@ -35,9 +35,10 @@ static uint8_t *slices_fill(const struct slice *v, size_t count, struct bytes *o
 	return all;
 }
 
-static enum err_code join_rec(struct store *s, const struct upload *rec, const unsigned *parts,
-			      size_t part_count, const struct slice *slices, size_t slice_count,
-			      struct err *e)
+/* waiting: the upload is there. */
+static enum err_code join_rec(struct store *s, const struct upload *rec, bool waiting,
+			      const unsigned *parts, size_t part_count, const struct slice *slices,
+			      size_t slice_count, struct err *e)
 {
 	struct upload_id ids[STORE_PARTS_MAX + 1];
 	struct upload *made = NULL;
@@ -50,7 +51,10 @@ static enum err_code join_rec(struct store *s, const struct upload *rec, const u
 		ids[i] = id_of(parts[i]);
 	digest_of(all, &digest);
 	free(memory);
-	rc = store_concat(s, rec, ids, part_count, &digest, all.len, &made, e);
+	if (waiting)
+		rc = store_complete(s, rec, ids, part_count, &digest, all.len, &made, e);
+	else
+		rc = store_concat(s, rec, ids, part_count, &digest, all.len, &made, e);
 	if (rc == ERR_OK && (!made->finished || made->offset != all.len ||
 			     made->length != all.len || !digest_equal(&made->digest, &digest)))
 		rc = err_set(e, ERR_DAMAGED, "another record than was asked for");
@@ -64,8 +68,21 @@ static enum err_code join(struct store *s, unsigned id, const unsigned *parts, s
 	struct job j = { .id = id };
 	struct upload rec = record_of(&j);
 
-	return join_rec(s, &rec, parts, part_count, slices, slice_count, e);
+	return join_rec(s, &rec, false, parts, part_count, slices, slice_count, e);
 }
+
+/* The upload waits, as RUN() has made it. */
+static enum err_code complete(struct store *s, unsigned id, const unsigned *parts,
+			      size_t part_count, const struct slice *slices, size_t slice_count,
+			      struct err *e)
+{
+	struct job j = { .id = id };
+	struct upload rec = record_of(&j);
+
+	return join_rec(s, &rec, true, parts, part_count, slices, slice_count, e);
+}
+#define COMPLETE(f, id, ...) OK((f), complete((f)->store, (id), __VA_ARGS__, &(f)->err))
+#define COMPLETE_CODE(f, id, ...) complete((f)->store, (id), __VA_ARGS__, &(f)->err)
 #define JOIN(f, id, ...) OK((f), join((f)->store, (id), __VA_ARGS__, &(f)->err))
 #define JOIN_CODE(f, id, ...) join((f)->store, (id), __VA_ARGS__, &(f)->err)
 
@@ -474,7 +491,8 @@ static void a_concatenation_keeps_what_it_was_given(void **state)
 
 	run_parts(f);
 	content_fill(5, 0, meta, sizeof(meta));
-	OK(f, join_rec(f->store, &rec, PARTS(1, 3), SLICES({ 1, 1000 }, { 3, 70001 }), &f->err));
+	OK(f, join_rec(f->store, &rec, false, PARTS(1, 3), SLICES({ 1, 1000 }, { 3, 70001 }),
+		       &f->err));
 	OK(f, store_lookup(f->store, &rec.id, &u, &f->err));
 	assert_int_equal(u->length, 71001);
 	assert_int_equal(u->created_s, 12);
@@ -486,7 +504,7 @@ static void a_concatenation_keeps_what_it_was_given(void **state)
 	upload_free(u);
 	rec.meta.len++;
 	rec.id = id_of(8);
-	assert_int_equal(join_rec(f->store, &rec, PARTS(1), SLICES({ 1, 1000 }), &f->err),
+	assert_int_equal(join_rec(f->store, &rec, false, PARTS(1), SLICES({ 1, 1000 }), &f->err),
 			 ERR_TOOBIG);
 }
 
@@ -536,7 +554,7 @@ static void the_unfinished_are_listed(void **state)
 	OK(f, store_terminate(f->store, &id, 5000, &f->err));
 	DROP(f, 6);
 	CHECK_OPEN(f, 7, 8);
-	JOIN(f, 8, PARTS(1, 4), SLICES({ 1, 1000 }, { 4, 30 }));
+	COMPLETE(f, 8, PARTS(1, 4), SLICES({ 1, 1000 }, { 4, 30 }));
 	CHECK_OPEN(f, 7);
 	RUN(f, .id = 7, .seed = 1, .from = 10, .to = 10, .append = true, .finish = true);
 	check_open(f, NULL, 0);
@@ -552,8 +570,8 @@ static void a_pending_final_is_finished_by_its_concatenation(void **state)
 
 	run_parts(f);
 	RUN(f, .id = 9, .expires_s = 200);
-	rec.meta = BYTES("other metadata");
-	OK(f, join_rec(f->store, &rec, PARTS(1, 3), SLICES({ 1, 1000 }, { 3, 70001 }), &f->err));
+	OK(f,
+	   join_rec(f->store, &rec, true, PARTS(1, 3), SLICES({ 1, 1000 }, { 3, 70001 }), &f->err));
 	CHECK_JOINED(f, 9, SLICES({ 1, 1000 }, { 3, 70001 }));
 	OK(f, store_lookup(f->store, &rec.id, &u, &f->err));
 	assert_memory_equal(u->meta.data, rec.meta.data, rec.meta.len);
@@ -563,6 +581,55 @@ static void a_pending_final_is_finished_by_its_concatenation(void **state)
 	OK(f, store_due(f->store, 400, ids, 2, &n, &f->err));
 	assert_int_equal(n, 1);
 	DROP(f, 9, 1, 2, 3);
+	check_nothing_left(f);
+}
+
+/* Of an id that several know. */
+static void a_concatenation_takes_nobodys_place(void **state)
+{
+	struct fixture *f = *state;
+	struct upload_id four = id_of(4);
+
+	run_parts(f);
+	RUN(f, .id = 4);
+	RUN(f, .id = 5, .seed = 5, .to = 10);
+	assert_int_equal(JOIN_CODE(f, 4, PARTS(1), SLICES({ 1, 1000 })), ERR_EXISTS);
+	assert_int_equal(JOIN_CODE(f, 5, PARTS(1), SLICES({ 1, 1000 })), ERR_EXISTS);
+	CHECK_OPEN(f, 4, 5);
+	RUN(f, .id = 4, .seed = 4, .to = 30, .append = true, .finish = true);
+	CHECK(f, 4, 4, 30, true);
+	OK(f, store_terminate(f->store, &four, 5000, &f->err));
+	assert_int_equal(JOIN_CODE(f, 4, PARTS(1), SLICES({ 1, 1000 })), ERR_DELETED);
+	DROP(f, 1, 2, 3, 4, 5);
+	check_nothing_left(f);
+}
+
+static void only_the_final_that_waited_is_completed(void **state)
+{
+	struct fixture *f = *state;
+	struct upload_id four = id_of(4);
+	struct job j = { .id = 7 };
+	struct upload rec = record_of(&j), another[3] = { rec, rec, rec };
+
+	run_parts(f);
+	assert_int_equal(COMPLETE_CODE(f, 9, PARTS(1), SLICES({ 1, 1000 })), ERR_NOTFOUND);
+	assert_int_equal(lookup_code(f, 9), ERR_NOTFOUND);
+	RUN(f, .id = 4);
+	OK(f, store_terminate(f->store, &four, 5000, &f->err));
+	assert_int_equal(COMPLETE_CODE(f, 4, PARTS(1), SLICES({ 1, 1000 })), ERR_DELETED);
+	RUN(f, .id = 5, .seed = 5, .to = 10);
+	assert_int_equal(COMPLETE_CODE(f, 5, PARTS(1), SLICES({ 1, 1000 })), ERR_EXISTS);
+	assert_int_equal(COMPLETE_CODE(f, 1, PARTS(1), SLICES({ 1, 1000 })), ERR_EXISTS);
+	RUN(f, .id = 7); /* by somebody else, meanwhile */
+	another[0].meta = BYTES("name YWg=");
+	another[1].created_s++;
+	another[2].bucket = bucket_of(1);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(join_rec(f->store, &another[i], true, PARTS(1),
+					  SLICES({ 1, 1000 }), &f->err),
+				 ERR_EXISTS);
+	CHECK_OPEN(f, 5, 7);
+	DROP(f, 1, 2, 3, 4, 5, 7);
 	check_nothing_left(f);
 }
 
@@ -709,7 +776,8 @@ static void extending_moves_the_time_when_an_upload_is_due(void **state)
 struct joiner {
 	pthread_t thread;
 	struct store *store;
-	unsigned base; /* of its ids: parts are base + 1 to 3, the rest finals */
+	unsigned base;     /* of its ids: parts are base + 1 to 3, the rest finals */
+	unsigned promised; /* a final that waits; 0: none */
 	uint64_t round;
 	enum err_code rc;
 	struct err err;
@@ -747,7 +815,10 @@ static void joiner_join(struct joiner *j, unsigned id, unsigned a, unsigned b,
 	const unsigned parts[] = { j->base + a, j->base + b };
 
 	if (j->rc == ERR_OK)
-		j->rc = join(j->store, j->base + id, parts, 2, slices, count, &j->err);
+		j->rc = (j->promised == id ? complete : join)(j->store, j->base + id, parts, 2,
+							      slices, count, &j->err);
+	if (j->promised == id)
+		j->promised = 0;
 }
 
 /* Promises a final before there are parts of it. */
@@ -757,6 +828,7 @@ static void joiner_promise(struct joiner *j, unsigned id)
 
 	if (j->rc == ERR_OK)
 		j->rc = job_run(j->store, &job, &j->err);
+	j->promised = id;
 }
 
 static void joiner_terminate(struct joiner *j, unsigned id)
@@ -880,7 +952,7 @@ static void join_and_die(struct fixture *f)
 	RUN(f, .id = 4, .seed = 4, .to = 10);
 	RUN(f, .id = 5);
 	JOIN(f, 8, PARTS(1, 2), SLICES({ 1, 1000 }, { 2, LONG }));
-	JOIN(f, 5, PARTS(8, 3), SLICES({ 1, 1000 }, { 2, LONG }, { 3, 70001 }));
+	COMPLETE(f, 5, PARTS(8, 3), SLICES({ 1, 1000 }, { 2, LONG }, { 3, 70001 }));
 	DROP(f, 1, 2, 8);
 	OK(f, terminate_code(f, 3, 5000));
 	OK(f, extend_code(f, 4, 7000));
@@ -1018,6 +1090,8 @@ static void killed_while_joining_nothing_is_torn(void **state)
 	X(a_concatenation_keeps_what_it_was_given)                  \
 	X(the_unfinished_are_listed)                                \
 	X(a_pending_final_is_finished_by_its_concatenation)         \
+	X(a_concatenation_takes_nobodys_place)                      \
+	X(only_the_final_that_waited_is_completed)                  \
 	X(what_was_terminated_is_deleted_until_it_is_due)           \
 	X(a_tombstone_holds_no_bytes)                               \
 	X(a_writer_notices_that_its_upload_was_terminated)          \

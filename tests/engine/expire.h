@@ -220,7 +220,7 @@ static void what_is_alive_is_counted(void **state)
 	RUN(f, .id = 3, .seed = 2, .from = 90, .to = LONG, .append = true, .finish = true);
 	ALIVE(f, 3, 3, 1000 + LONG); /* the same blob */
 	RUN(f, .id = 4);
-	JOIN(f, 4, PARTS(1, 2), SLICES({ 1, 1000 }, { 2, LONG }));
+	COMPLETE(f, 4, PARTS(1, 2), SLICES({ 1, 1000 }, { 2, LONG }));
 	ALIVE(f, 4, 4, 1000 + LONG); /* no bytes of its own */
 	digest_of_upload(f, 4, &d);
 	REUSE(f, &d, .id = 5);

@@ -97,18 +97,19 @@ static void a_composed_blob_may_be_reused(void **state)
 	check_nothing_left(f);
 }
 
-static void a_pending_upload_may_be_finished_by_reuse(void **state)
+/* Of an id that several know: it may be somebody's who has not sent a byte yet. */
+static void what_is_reused_takes_nobodys_place(void **state)
 {
 	struct fixture *f = *state;
-	struct upload_id open;
 	struct digest d;
 
 	RUN(f, .id = 1, .seed = 1, .to = 1000, .finish = true);
 	RUN(f, .id = 2);
 	digest_of_upload(f, 1, &d);
-	REUSE(f, &d, .id = 2);
-	CHECK(f, 2, 1, 1000, true);
-	assert_int_equal(store_next_open(f->store, NULL, &open, &f->err), ERR_NOTFOUND);
+	assert_int_equal(reuse_code(f, (struct job){ .id = 2 }, &d), ERR_EXISTS);
+	CHECK_OPEN(f, 2);
+	RUN(f, .id = 2, .seed = 2, .to = 30, .append = true, .finish = true);
+	CHECK(f, 2, 2, 30, true);
 	DROP(f, 1, 2);
 	check_nothing_left(f);
 }
@@ -181,7 +182,7 @@ static void reuse_holds_a_blob_or_does_not_find_it(void **state)
 	X(a_blob_that_is_there_is_found)                 \
 	X(a_blob_that_is_reused_outlives_who_brought_it) \
 	X(a_composed_blob_may_be_reused)                 \
-	X(a_pending_upload_may_be_finished_by_reuse)     \
+	X(what_is_reused_takes_nobodys_place)            \
 	X(reuse_is_refused_where_it_makes_no_sense)      \
 	X(reuse_holds_a_blob_or_does_not_find_it)
 
