@@ -63,14 +63,14 @@ SERVER  := src/server/settings.c src/server/settings_table.c src/server/settings
            src/server/piece.c src/server/session.c src/server/problem.c src/server/answer.c src/server/pages.c \
            src/server/body.c src/server/fetch.c src/server/manage.c src/server/health.c \
            src/server/own_fields.c src/server/options.c src/server/target.c src/server/retire.c src/server/acknowledge.c src/server/extend.c \
-           src/server/finals.c src/server/interim.c src/server/dialect/put.c src/server/dialect/tus.c \
+           src/server/finals.c src/server/dialect/put.c src/server/dialect/tus.c \
            src/server/dialect/rufh.c src/server/dialect/choose.c src/server/dialect/fields.c \
            src/server/dialect/checks.c src/server/dialect/creation.c src/server/dialect/work.c src/server/reload.c src/server/sweep.c src/server/admin/errand.c src/server/admin/disk.c \
            src/server/admin/status.c src/server/admin/control.c src/server/admin/expire.c src/server/admin/backup.c src/server/keeper.c src/server/route.c \
            src/server/landlock.c src/server/syscalls.c src/server/sandbox.c \
-           src/server/guard.c src/server/linger.c src/server/listen.c src/server/acceptor.c \
+           src/server/http/guard.c src/server/http/linger.c src/server/http/interim.c src/server/http/acceptor.c src/server/http/http.c src/server/listen.c \
            src/server/tls.c src/server/address.c src/server/census.c src/server/quota.c src/server/minute.c src/server/meter.c src/server/running.c src/server/details.c \
-           src/server/claims.c src/server/restore.c src/server/http.c src/server/run.c src/server/permit.c src/server/admission.c src/server/challenge.c src/server/reuse.c
+           src/server/claims.c src/server/restore.c src/server/run.c src/server/permit.c src/server/admission.c src/server/challenge.c src/server/reuse.c
 
 # librestante, and what the command adds to it
 SEAL    := src/client/seal/bech32.c src/client/seal/key.c src/client/seal/padme.c \

@@ -1,4 +1,4 @@
-/* http - the transport: event loops, connections, requests. http.c is the one file that knows
+/* http - the transport: event loops, connections, requests. The room http/ alone knows
  * libmicrohttpd; everyone else sees struct request and struct reply.
  *
  * A request belongs to one event loop, which alone calls the handler's functions. They never wait:

@@ -46,7 +46,7 @@ struct reply {
 	ssize_t (*read)(void *ctx, uint64_t pos, uint8_t *buf, size_t max);
 	void *read_ctx;
 
-	_Atomic(void *) native; /* http.c's form of it, made once */
+	_Atomic(void *) native; /* the transport's form of it, made once */
 };
 
 /* Frees what a reply has as `native`. Set once, before there are threads. */

@@ -24,7 +24,7 @@ struct line {
 	unsigned turns;
 };
 
-/* What http.c has of it, for claims.c. */
+/* What the transport has of it, for claims.c. */
 struct request {
 	struct line *line;
 	unsigned ticket;

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "server/guard.h"
+#include "server/http/guard.h"
 
 #define HEAD_MAX 8192
 #define HOST "Host", "t"

@@ -1,7 +1,7 @@
 /* pace - how fast a body comes, over windows of time: against clients that keep an upload open with
  * a byte now and then. Any thread, one at a time. */
-#ifndef RESTANTE_SERVER_PACE_H
-#define RESTANTE_SERVER_PACE_H
+#ifndef RESTANTE_SERVER_HTTP_PACE_H
+#define RESTANTE_SERVER_HTTP_PACE_H
 
 #include <stdbool.h>
 #include <stdint.h>

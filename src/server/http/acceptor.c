@@ -1,4 +1,4 @@
-#include "server/acceptor.h"
+#include "server/http/acceptor.h"
 
 #include <errno.h>
 #include <netinet/in.h>

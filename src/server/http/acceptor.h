@@ -1,7 +1,7 @@
 /* acceptor - one thread that accepts connections on all listeners, keeps the limits in all and per
  * address, and hands each on to an event loop. */
-#ifndef RESTANTE_SERVER_ACCEPTOR_H
-#define RESTANTE_SERVER_ACCEPTOR_H
+#ifndef RESTANTE_SERVER_HTTP_ACCEPTOR_H
+#define RESTANTE_SERVER_HTTP_ACCEPTOR_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* interim - 104 (Upload Resumption Supported), written to the socket by hand, since the library
  * knows no interim answers but 100 (draft-ietf-httpbis-resumable-upload). Loop thread. */
-#ifndef RESTANTE_SERVER_INTERIM_H
-#define RESTANTE_SERVER_INTERIM_H
+#ifndef RESTANTE_SERVER_HTTP_INTERIM_H
+#define RESTANTE_SERVER_HTTP_INTERIM_H
 
 #include <gnutls/gnutls.h>
 #include <stdbool.h>

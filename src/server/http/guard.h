@@ -1,7 +1,7 @@
 /* guard - looks at a request's head for what could be understood differently by a proxy in front
  * (request smuggling), before anything else is done with it. Pure; one guard a request. */
-#ifndef RESTANTE_SERVER_GUARD_H
-#define RESTANTE_SERVER_GUARD_H
+#ifndef RESTANTE_SERVER_HTTP_GUARD_H
+#define RESTANTE_SERVER_HTTP_GUARD_H
 
 #include <stdbool.h>
 #include <stddef.h>

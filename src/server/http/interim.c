@@ -1,4 +1,4 @@
-#include "server/interim.h"
+#include "server/http/interim.h"
 
 #include <stdio.h>
 #include <sys/socket.h>

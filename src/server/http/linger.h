@@ -1,8 +1,8 @@
 /* linger - answers a client that is still sending, and listens on for a while so that the answer
  * is not lost in a connection reset (RFC 9112 section 9.6). For answers that MHD would not send in
  * the middle of a body. Loop thread only. */
-#ifndef RESTANTE_SERVER_LINGER_H
-#define RESTANTE_SERVER_LINGER_H
+#ifndef RESTANTE_SERVER_HTTP_LINGER_H
+#define RESTANTE_SERVER_HTTP_LINGER_H
 
 #include <stdbool.h>
 #include <stdint.h>
