@@ -68,7 +68,10 @@ SERVER  := src/server/settings.c src/server/settings_table.c src/server/settings
            src/server/dialect/checks.c src/server/dialect/creation.c src/server/dialect/work.c src/server/reload.c src/server/sweep.c src/server/admin/errand.c src/server/admin/disk.c \
            src/server/admin/status.c src/server/admin/control.c src/server/admin/expire.c src/server/admin/backup.c src/server/keeper.c src/server/route.c \
            src/server/landlock.c src/server/syscalls.c src/server/sandbox.c \
-           src/server/http/guard.c src/server/http/linger.c src/server/http/interim.c src/server/http/acceptor.c src/server/http/http.c src/server/listen.c \
+           src/server/http/guard.c src/server/http/linger.c src/server/http/interim.c src/server/http/acceptor.c \
+           src/server/http/http.c src/server/http/loop.c src/server/http/daemons.c src/server/http/conn.c \
+           src/server/http/request.c src/server/http/head.c src/server/http/way.c src/server/http/native.c \
+           src/server/http/respond.c src/server/http/count.c src/server/listen.c \
            src/server/tls.c src/server/address.c src/server/census.c src/server/quota.c src/server/minute.c src/server/meter.c src/server/running.c src/server/details.c \
            src/server/claims.c src/server/restore.c src/server/run.c src/server/permit.c src/server/admission.c src/server/challenge.c src/server/reuse.c
 

@@ -1,0 +1,125 @@
+#include "server/http/inside.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <utlist.h>
+
+#include "base/log.h"
+#include "server/metrics.h"
+#include "server/server.h"
+
+static struct conn *conn_of(struct MHD_Connection *mc)
+{
+	return MHD_get_connection_info(mc, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+/* Lets go of a request, however it ended. */
+static void request_free(struct request *r)
+{
+	if (r->ctx != NULL && r->handler->gone != NULL)
+		r->handler->gone(r);
+	if (r->counted)
+		count_ended(r);
+	reply_unref(r->reply);
+	free(r);
+}
+
+/* Of a head that it refuses itself, MHD may tell the target and not the end: then the next request,
+ * or the end of the connection, tells. */
+static void forget_request(struct conn *c)
+{
+	struct request *r = c->request;
+
+	c->request = NULL;
+	c->fresh = true;
+	if (r != NULL)
+		request_free(r);
+}
+
+/* The first that is heard of a request: its target, before MHD decodes it. */
+void *conn_on_target(void *cls, const char *uri, struct MHD_Connection *mc)
+{
+	size_t n = strlen(uri);
+	struct conn *c = conn_of(mc);
+	struct request *r;
+
+	if (c == NULL || c->stranger)
+		return NULL;
+	forget_request(c);
+	r = calloc(1, sizeof(*r) + n + 1);
+	if (r == NULL)
+		return NULL;
+	r->side = cls;
+	r->mc = mc;
+	r->settings = server_settings(request_server(r));
+	r->began_ns = r->side->loop->turn_ns; /* asking the clock each time would be felt */
+	memcpy(r->target, uri, n + 1);
+	c->request = r;
+	return r;
+}
+
+void conn_on_completed(void *cls, struct MHD_Connection *mc, void **req,
+		       enum MHD_RequestTerminationCode how)
+{
+	struct request *r = *req;
+
+	(void)cls;
+	*req = NULL;
+	if (r == NULL)
+		return;
+	r->over = true;
+	if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK)
+		way_answer_late(r);
+	else
+		r->sent = true;
+	count_sent(r);
+	forget_request(conn_of(mc));
+}
+
+/* The socket's mode keeps others out already, unless somebody has changed it. */
+static void check_operator(struct conn *c)
+{
+	if (listen_peer_is_operator(c->fd))
+		return;
+	c->stranger = true;
+	metric_add(METRIC_STRANGERS, 1);
+	log_warn("event=admin_refused");
+	(void)shutdown(c->fd, SHUT_RDWR);
+}
+
+void conn_on_connection(void *cls, struct MHD_Connection *mc, void **socket_context,
+			enum MHD_ConnectionNotificationCode what)
+{
+	struct side *side = cls;
+	struct loop *l = side->loop;
+	struct conn *c = *socket_context;
+
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		c = calloc(1, sizeof(*c));
+		if (side->pool == OPERATOR)
+			atomic_fetch_add(&l->conn_count, 1);
+		if (c == NULL)
+			return; /* its requests are cut */
+		c->fd = MHD_get_connection_info(mc, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+		DL_APPEND(l->conns, c);
+		*socket_context = c;
+		if (side->pool == OPERATOR)
+			check_operator(c);
+		return;
+	}
+	if (side->pool != OPERATOR)
+		acceptor_left(l->http->acceptor,
+			      MHD_get_connection_info(mc, MHD_CONNECTION_INFO_CLIENT_ADDRESS)
+				      ->client_addr);
+	atomic_fetch_sub(&l->conn_count, 1);
+	l->closed++;
+	if (c != NULL) {
+		forget_request(c);
+		DL_DELETE(l->conns, c);
+	}
+	free(c);
+	*socket_context = NULL;
+}

@@ -1,0 +1,232 @@
+#include "server/http/inside.h"
+
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <utlist.h>
+
+#include "base/clock.h"
+#include "server/server.h"
+
+struct arrival {
+	int fd;
+	enum pool pool;
+	socklen_t sa_len;
+	struct sockaddr_storage sa;
+	struct arrival *next;
+};
+
+void loop_kick(struct loop *l)
+{
+	uint64_t one = 1;
+
+	if (!atomic_exchange(&l->kicked, true))
+		(void)!write(l->wake_fd, &one, sizeof(one));
+}
+
+bool loop_give(struct loop *l, const struct accepted *in)
+{
+	struct arrival *a = calloc(1, sizeof(*a));
+
+	if (a == NULL)
+		return false;
+	*a = (struct arrival){ .fd = in->fd, .sa = in->sa, .sa_len = in->sa_len };
+	a->pool = in->tls ? TLS : in->uploads ? LARGE : SMALL;
+	atomic_fetch_add(&l->conn_count, 1);
+	pthread_mutex_lock(&l->lock);
+	LL_PREPEND(l->arrivals, a);
+	pthread_mutex_unlock(&l->lock);
+	loop_kick(l);
+	return true;
+}
+
+/* MHD has closed the socket if it does not take the connection, and may have told of the end or
+ * not. */
+static void hand_to_library(struct loop *l, const struct arrival *a)
+{
+	const size_t closed = l->closed;
+
+	if (MHD_add_connection(l->sides[a->pool].daemon, a->fd, (const struct sockaddr *)&a->sa,
+			       a->sa_len) == MHD_YES ||
+	    l->closed != closed)
+		return;
+	acceptor_left(l->http->acceptor, (const struct sockaddr *)&a->sa);
+	atomic_fetch_sub(&l->conn_count, 1);
+}
+
+static void adopt(struct loop *l)
+{
+	struct arrival *a, *next;
+
+	pthread_mutex_lock(&l->lock);
+	a = l->arrivals;
+	l->arrivals = NULL;
+	pthread_mutex_unlock(&l->lock);
+	for (; a != NULL; a = next) {
+		next = a->next;
+		hand_to_library(l, a);
+		free(a);
+	}
+}
+
+/* While draining, connections between two requests are shown the door; when cutting, all are. */
+static void dismiss(struct loop *l, int phase)
+{
+	struct conn *c;
+
+	DL_FOREACH (l->conns, c)
+		if (phase == CUTTING || c->request == NULL)
+			(void)shutdown(c->fd, phase == CUTTING ? SHUT_RDWR : SHUT_RD);
+}
+
+/* When the loop must look again although nothing happens, in ms; marks the daemons that have work
+ * left over from the last turn. */
+static int turn_timeout(struct loop *l, bool due[static POOLS])
+{
+	MHD_UNSIGNED_LONG_LONG t;
+	int ms = 1000;
+
+	for (int i = 0; i < POOLS; i++) {
+		due[i] = false;
+		if (l->sides[i].daemon == NULL ||
+		    MHD_get_timeout(l->sides[i].daemon, &t) != MHD_YES)
+			continue;
+		due[i] = t == 0;
+		if (t < (unsigned)ms)
+			ms = (int)t;
+	}
+	return ms;
+}
+
+/* B5 once more: an end that came with a request's last bytes raises no event after the answer. So
+ * a connection is looked at once when it has become idle; from then on events tell. */
+static void look_for_leavers(struct loop *l)
+{
+	struct conn *c;
+	char x;
+
+	DL_FOREACH (l->conns, c) {
+		if (c->request != NULL || !c->fresh)
+			continue;
+		c->fresh = false;
+		if (recv(c->fd, &x, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+			(void)shutdown(c->fd, SHUT_RDWR);
+	}
+}
+
+static void look_for_slow(struct loop *l, int64_t now_ms)
+{
+	const struct settings *s = server_settings(l->http->server);
+	struct conn *c;
+
+	if (s->upload_min_rate == 0)
+		return;
+	DL_FOREACH (l->conns, c)
+		if (c->request != NULL)
+			way_check_pace(c->request, s, now_ms);
+}
+
+/* What no event tells of; once a second. */
+static void look_around(struct loop *l, int64_t now_ms)
+{
+	if (now_ms < l->look_ms)
+		return;
+	l->look_ms = now_ms + 1000;
+	look_for_leavers(l);
+	look_for_slow(l, now_ms);
+}
+
+static bool turn_stop(struct loop *l)
+{
+	int phase = atomic_load(&l->http->phase);
+
+	if (phase == RUNNING)
+		return false;
+	dismiss(l, phase);
+	if (phase == DRAINING)
+		return atomic_load(&l->conn_count) == 0;
+	/* B7: a daemon stopped while a connection is suspended aborts the process. Whoever made a
+	 * request wait wakes it in the end; one more turn takes it out of its suspension. */
+	if (atomic_load(&l->waiting) != 0)
+		l->quiet_turns = 0;
+	else if (l->quiet_turns++ == 2)
+		return true;
+	loop_kick(l);
+	return false;
+}
+
+static void *loop_main(void *arg)
+{
+	struct loop *l = arg;
+	struct pollfd p[POOLS + 1];
+	bool due[POOLS];
+	uint64_t x;
+
+	(void)pthread_setname_np(pthread_self(), "loop");
+	for (int i = 0; i < POOLS; i++)
+		p[i] = (struct pollfd){
+			.fd = l->sides[i].daemon == NULL
+				      ? -1
+				      : MHD_get_daemon_info(l->sides[i].daemon,
+							    MHD_DAEMON_INFO_EPOLL_FD)
+						->epoll_fd,
+			.events = POLLIN,
+		};
+	p[POOLS] = (struct pollfd){ .fd = l->wake_fd, .events = POLLIN };
+	do {
+		int ms = turn_timeout(l, due);
+		int events = poll(p, POOLS + 1, ms);
+		/* after a silence, or a wake-up, all are looked at: time is up for some connection,
+		 * or one is to be resumed */
+		bool all = events <= 0 || p[POOLS].revents != 0;
+
+		l->turn_ns = clock_mono_ns();
+		if (p[POOLS].revents != 0) {
+			(void)!read(l->wake_fd, &x, sizeof(x));
+			/* before looking at what the kicks were for */
+			atomic_store(&l->kicked, false);
+		}
+		adopt(l);
+		/* B1: MHD_run() asks epoll with timeout 0, so a full batch of events stalls nobody
+		 */
+		for (int i = 0; i < POOLS; i++)
+			if (l->sides[i].daemon != NULL && (all || due[i] || p[i].revents != 0))
+				(void)MHD_run(l->sides[i].daemon);
+		look_around(l, l->turn_ns / 1000000);
+	} while (!turn_stop(l));
+	return NULL;
+}
+
+bool loop_start(struct http *h, struct loop *l, const struct settings *set, bool tls, int admin_fd)
+{
+	l->http = h;
+	l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	pthread_mutex_init(&l->lock, NULL);
+	if (l->wake_fd < 0 || !daemons_start(l, set, tls, admin_fd))
+		return false;
+	l->running = pthread_create(&l->thread, NULL, loop_main, l) == 0;
+	return l->running;
+}
+
+static void drop_arrivals(struct loop *l)
+{
+	struct arrival *a, *next;
+
+	for (a = l->arrivals; a != NULL; a = next) {
+		next = a->next;
+		(void)close(a->fd);
+		free(a);
+	}
+}
+
+void loop_fini(struct loop *l)
+{
+	drop_arrivals(l);
+	if (l->wake_fd >= 0)
+		(void)close(l->wake_fd);
+	pthread_mutex_destroy(&l->lock);
+}
