@@ -23,7 +23,7 @@
 struct reuse {
 	struct request *req;
 	struct digest blob;
-	struct creation creation; /* of the upload; when asking, its permit only */
+	struct creation creation;        /* of the upload; when asking, its permit only */
 	struct bytes challenge;          /* as the client sends it: a view into the request */
 	uint8_t mac[CHALLENGE_MAC_SIZE]; /* the client's */
 	bool told;                       /* a worker has been */

@@ -19,6 +19,7 @@
 #define REST_OWN 3        /* times as long as it has worked */
 #define REST_OPERATOR 0.5 /* somebody waits for it */
 #define REST_MAX_US 500000
+#define BEHIND_S 60 /* then it hurries, all the same */
 
 struct sweeper {
 	struct server *server;
@@ -35,7 +36,8 @@ struct sweep {
 	struct sweeper *of;
 	int64_t now;
 	struct sweep_budget budget;
-	bool own; /* nobody waits for it */
+	bool own;    /* nobody waits for it */
+	bool behind; /* what it drops has been due for long */
 	int64_t began_ms;
 	int64_t stint_us; /* when it has rested last */
 	struct sweep_result result;
@@ -86,6 +88,7 @@ static enum err_code drop_record(struct sweep *w, const struct upload *u, struct
 		w->result.postponed++;
 		return ERR_OK;
 	}
+	w->behind = clock_now_s() - u->expires_s > BEHIND_S;
 	rc = retire(w->of->server, u, 0, RETIRE_EXPIRED, &gone, e);
 	if (rc != ERR_OK)
 		return rc;
@@ -141,7 +144,7 @@ static void rest(struct sweep *w)
 
 	if (worked < STINT_US)
 		return;
-	us = (int64_t)((double)worked * (w->own ? REST_OWN : REST_OPERATOR));
+	us = (int64_t)((double)worked * (w->own && !w->behind ? REST_OWN : REST_OPERATOR));
 	if (us > REST_MAX_US)
 		us = REST_MAX_US;
 	t = (struct timespec){ us / 1000000, us % 1000000 * 1000 };
@@ -253,7 +256,6 @@ enum err_code sweep_run(struct sweeper *of, int64_t now, const struct sweep_budg
 	enum err_code rc = run_sweep(&w, e);
 
 	*out = w.result;
-	atomic_fetch_sub(&of->asked, 1);
 	return rc;
 }
 
@@ -283,6 +285,11 @@ void sweeper_submit(struct sweeper *w, struct job *job)
 {
 	atomic_fetch_add(&w->asked, 1);
 	workers_submit(w->thread, job);
+}
+
+void sweeper_done(struct sweeper *w)
+{
+	atomic_fetch_sub(&w->asked, 1);
 }
 
 void sweeper_history(struct sweeper *w, struct sweep_history *out)

@@ -23,9 +23,10 @@ void sweeper_free(struct sweeper *w); /* NULL is fine */
 /* It is time for the server's own sweep, unless one is under way. Any thread; never waits. */
 void sweeper_wake(struct sweeper *w);
 
-/* Runs a job that calls sweep_run() once, in the sweeping thread. The server's own sweep gives way.
- * Any thread. */
+/* Runs a job that calls sweep_run(), in the sweeping thread, and then sweeper_done(). The server's
+ * own sweep gives way until then. Any thread. */
 void sweeper_submit(struct sweeper *w, struct job *job);
+void sweeper_done(struct sweeper *w);
 
 struct sweep_budget {   /* 0: as much as there is */
 	uint64_t count; /* of what is dropped */

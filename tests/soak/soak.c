@@ -172,12 +172,17 @@ static void look_at_all(struct soak *s)
 
 static void prove(struct soak *s)
 {
+	int overdue = 3;
 	char said[4096];
 
 	look_at_all(s);
-	while (run_command(s, "expire") == 2)
-		;
-	if (run_command(s, "check") != 0)
+	/* what becomes due between the two is not overdue for long */
+	for (int i = 0; i < 5 && overdue == 3; i++) {
+		while (run_command(s, "expire") == 2)
+			;
+		overdue = run_command(s, "check");
+	}
+	if (overdue != 0)
 		fail("something is overdue");
 	(void)run_command(s, "status");
 	if (server_stop(&s->c.server) != 0)
