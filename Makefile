@@ -64,6 +64,7 @@ SERVER  := src/server/settings.c src/server/settings_table.c src/server/settings
            src/server/body.c src/server/fetch.c src/server/manage.c src/server/health.c \
            src/server/own_fields.c src/server/options.c src/server/target.c src/server/retire.c src/server/acknowledge.c src/server/extend.c \
            src/server/finals.c src/server/dialect/put.c src/server/dialect/tus.c \
+           src/server/dialect/tus_create.c src/server/dialect/tus_patch.c src/server/dialect/tus_look.c \
            src/server/dialect/rufh.c src/server/dialect/rufh_create.c src/server/dialect/rufh_append.c \
            src/server/dialect/rufh_look.c src/server/dialect/rufh_bytes.c src/server/dialect/choose.c src/server/dialect/fields.c \
            src/server/dialect/checks.c src/server/dialect/creation.c src/server/dialect/work.c src/server/reload.c src/server/sweep.c src/server/admin/errand.c src/server/admin/disk.c \
