@@ -61,7 +61,7 @@ SERVER  := src/server/settings.c src/server/settings_table.c src/server/settings
            src/server/settings_print.c src/server/keys.c src/server/metrics.c src/server/metrics_print.c src/server/process.c src/server/logs.c src/server/access.c src/server/workers.c \
            src/server/reply.c src/server/cache.c src/server/media.c src/server/params.c \
            src/server/piece.c src/server/session.c src/server/session_turns.c src/server/session_commit.c src/server/problem.c src/server/answer.c src/server/pages.c \
-           src/server/body.c src/server/fetch.c src/server/manage.c src/server/health.c \
+           src/server/body.c src/server/fetch.c src/server/fetch_answer.c src/server/fetch_send.c src/server/manage.c src/server/health.c \
            src/server/own_fields.c src/server/options.c src/server/target.c src/server/retire.c src/server/acknowledge.c src/server/extend.c \
            src/server/finals.c src/server/finals_needs.c src/server/finals_join.c src/server/dialect/put.c src/server/dialect/tus.c \
            src/server/dialect/tus_create.c src/server/dialect/tus_patch.c src/server/dialect/tus_look.c \

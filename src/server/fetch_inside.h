@@ -1,0 +1,62 @@
+/* fetch_inside - the inside of a fetch, for the files that make it: fetch.c finds the upload,
+ * fetch_answer.c chooses what is said of it, fetch_send.c sends the bytes. Loop thread, but for
+ * what is handed to a reader. */
+#ifndef RESTANTE_SERVER_FETCH_INSIDE_H
+#define RESTANTE_SERVER_FETCH_INSIDE_H
+
+#include "base/ids.h"
+#include "server/body.h"
+#include "server/fetch.h"
+#include "server/media.h"
+#include "server/reply.h"
+#include "server/running.h"
+#include "server/workers.h"
+
+/* What the next call of the handler is to go on from. */
+enum step { START, LOOKED_UP, CONFIRMED, LOADED, STREAMING };
+
+struct fetch {
+	struct request *req;
+	struct server *server;
+	struct job job;
+	enum step step;
+	struct upload_id id;
+	uint64_t epoch;
+	struct media *media;
+	int64_t now_s;
+	int64_t end_s;                  /* of the upload, as far as is known */
+	struct running_answer *running; /* of a long answer */
+	bool by_upload; /* by the upload's own URL, which answers otherwise before and after */
+	bool whole;     /* 200 with all of it: the answer may be reused */
+	struct reply *reply;
+	struct body body;
+	uint64_t missing; /* content offset of the page a worker is to load */
+	enum err_code rc;
+};
+
+/* ---- fetch.c ---- */
+
+/* Suspends the request, and has a reader `run`, which wakes it. */
+void fetch_hand_to_reader(struct fetch *f, void (*run)(struct job *));
+struct fetch *fetch_of_job(struct job *job);
+
+/* Whether it is there to be fetched. */
+bool fetch_alive(const struct media *m, int64_t now_s);
+
+/* ---- fetch_answer.c ---- */
+
+/* f->media is there and alive: conditions and ranges, in the order of RFC 9110 section 13.2.2. */
+enum http_next fetch_decide(struct fetch *f);
+
+/* ---- fetch_send.c ---- */
+
+/* f->reply with f->body, which are ready. Goes on in the two below, after CONFIRMED and LOADED. */
+enum http_next fetch_send_body(struct fetch *f);
+enum http_next fetch_confirmed(struct fetch *f);
+enum http_next fetch_loaded(struct fetch *f);
+
+/* An answer kept for reuse promises max-age to the end of its minute, so it never outlives the
+ * blob by being a little old. */
+int64_t fetch_end_of_reuse(int64_t now_s);
+
+#endif
