@@ -28,10 +28,17 @@ struct reply *tus_check_version(struct request *req)
 	return r;
 }
 
-struct tus *tus_new(struct request *req)
+struct tus *tus_begin(struct request *req, enum http_next *next)
 {
-	struct tus *t = calloc(1, sizeof(*t));
+	struct reply *refusal = tus_check_version(req);
+	struct tus *t;
 
+	*next = HTTP_CUT;
+	if (refusal != NULL) {
+		*next = request_reply(req, refusal);
+		return NULL;
+	}
+	t = calloc(1, sizeof(*t));
 	if (t == NULL)
 		return NULL;
 	t->w.req = req;

@@ -210,15 +210,13 @@ static enum http_next create_head(struct request *req)
 {
 	struct tus *t = request_ctx(req);
 	struct reply *refusal;
+	enum http_next next;
 
 	if (t != NULL)
 		return t->made ? final_made(t) : tus_create_next(t);
-	refusal = tus_check_version(req);
-	if (refusal != NULL)
-		return request_reply(req, refusal);
-	t = tus_new(req);
+	t = tus_begin(req, &next);
 	if (t == NULL)
-		return HTTP_CUT;
+		return next;
 	refusal = read_creation(t);
 	return refusal != NULL ? work_answer(&t->w, refusal) : tus_create_next(t);
 }

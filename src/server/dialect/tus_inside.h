@@ -29,8 +29,9 @@ struct tus {
 /* NULL if a request says Tus-Resumable: 1.0.0, else the answer. */
 struct reply *tus_check_version(struct request *req);
 
-/* Is the request's context from here on; NULL without memory. */
-struct tus *tus_new(struct request *req);
+/* Checks that, and makes the request's context. NULL: the handler returns *next; it is answered, or
+ * there is no memory. */
+struct tus *tus_begin(struct request *req, enum http_next *next);
 void tus_gone(struct request *req);
 
 /* Upload-Length; NULL, or why not. */

@@ -54,17 +54,14 @@ static enum http_next look_next(struct tus *t)
 static enum http_next look_head(struct request *req)
 {
 	struct tus *t = request_ctx(req);
-	struct reply *refusal;
+	enum http_next next;
 	enum err_code rc;
 
 	if (t != NULL)
 		return look_next(t);
-	refusal = tus_check_version(req);
-	if (refusal != NULL)
-		return request_reply(req, refusal);
-	t = tus_new(req);
+	t = tus_begin(req, &next);
 	if (t == NULL)
-		return HTTP_CUT;
+		return next;
 	rc = target_check(&t->w.target, req, TOKEN_UPLOAD);
 	return rc == ERR_OK ? look_next(t) : work_answer(&t->w, target_problem(rc));
 }

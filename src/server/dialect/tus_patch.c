@@ -92,16 +92,14 @@ static enum http_next patch_head(struct request *req)
 {
 	struct tus *t = request_ctx(req);
 	struct reply *refusal;
+	enum http_next next;
 	enum err_code rc;
 
 	if (t != NULL)
 		return patch_next(t);
-	refusal = tus_check_version(req);
-	if (refusal != NULL)
-		return request_reply(req, refusal);
-	t = tus_new(req);
+	t = tus_begin(req, &next);
 	if (t == NULL)
-		return HTTP_CUT;
+		return next;
 	refusal = read_patch(t);
 	if (refusal != NULL)
 		return work_answer(&t->w, refusal);
