@@ -108,7 +108,7 @@ CLI     := src/cli/main.c src/cli/command.c src/cli/options.c src/cli/settings.c
 TESTLIB := tests/lib/client.c tests/lib/admin.c tests/lib/minter.c tests/lib/server.c tests/lib/tus.c tests/lib/rufh.c tests/lib/fake.c tests/lib/fake_peer.c tests/lib/sealed.c tests/lib/proxy.c
 UNIT    := test_text test_num test_clock test_log test_digest test_token test_paseto test_grant test_range \
            test_digest_header test_etag test_query test_sf test_metadata test_concat test_checksum \
-           test_sums test_settings test_keys test_cache \
+           test_sums test_settings test_settings_hosts test_settings_files test_keys test_cache \
            test_listen test_tls test_workers test_guard test_route test_params test_sandbox \
            test_address test_access test_metrics test_census test_quota test_details test_claims
 ENGINE  := test_engine test_scrub test_rocksdb
@@ -262,6 +262,8 @@ endif
 # ---- tests --------------------------------------------------------------------------------------
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(ARCHIVES) $(call objs,storage/engines.c)
 	$(CC) $(LDFLAGS) $(filter %.o,$^) $(ARCHIVES) $(LIBS) -lcmocka -o $@
+$(BUILD)/tests/unit/test_settings $(BUILD)/tests/unit/test_settings_hosts $(BUILD)/tests/unit/test_settings_files: \
+    $(call objs,tests/unit/settings_fixture.c)
 $(BUILD)/tests/engine/%: $(BUILD)/tests/engine/%.o $(FAULTY_O) $(BUILD)/libstorage.a $(BUILD)/libbase.a $(call objs,tests/lib/engines.c)
 	$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka -o $@
 $(BUILD)/tests/proto/%: $(BUILD)/tests/proto/%.o $(BUILD)/libtest.a $(BUILD)/libwire.a $(BUILD)/libbase.a
