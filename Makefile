@@ -115,7 +115,7 @@ ENGINE  := test_engine test_scrub test_rocksdb
 PROTO   := test_put test_fetch test_head test_library test_limits test_faults test_stop test_tls \
            test_nginx test_tus test_tus_extensions test_checksum test_concat \
            test_rufh test_handover test_keep test_manage test_logs test_cut \
-           test_sandbox test_proxy test_grants test_reuse test_admin test_expire
+           test_sandbox test_proxy test_grants test_reuse test_quota test_hosts test_admin test_expire
 FUZZ    := fuzz_token fuzz_grant fuzz_range fuzz_digest_header fuzz_params fuzz_config fuzz_sf fuzz_metadata \
            fuzz_concat fuzz_checksum fuzz_details fuzz_envelope fuzz_seal_header fuzz_seal_payload fuzz_ogg fuzz_photo
 
@@ -307,6 +307,10 @@ check-run: check-build $(if $(SAN),,$(BUILD)/tests/crash/crash $(BUILD)/tests/so
 	@tests/run $(if $(SAN),,tests/clients/clients) $(filter-out $(TESTS_ALONE),$(TESTS_UNIT) $(TESTS_ENGINE) $(TESTS_PROTO) $(TESTS_LIBRARY)) \
 	    $(if $(SAN),,$(TESTS_COMMAND) tests/house tests/examples tests/clients/browser tests/clients/differential tests/clients/grants tests/fuzz/slice) \
 	    -- $(TESTS_ALONE) $(if $(SAN),,tests/crash/slice tests/soak/slice)
+
+# For tests/house: that none is forgotten.
+.PHONY: print-suites
+print-suites: ; @printf '%s\n' $(UNIT:%=tests/unit/%) $(ENGINE:%=tests/engine/%) $(PROTO:%=tests/proto/%) $(LIBRARY:%=tests/library/%) $(TESTS_COMMAND)
 
 check-library: build/restanted $(BUILD)/restanted $(BUILD)/restante $(BUILD)/restante-novideo $(VERIFY_GRANT) $(TESTS_LIBRARY) ; @tests/run $(TESTS_LIBRARY) $(TESTS_COMMAND)
 check-unit:   $(TESTS_UNIT)   ; @tests/run $^
