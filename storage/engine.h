@@ -11,11 +11,11 @@
 
 /* How an upload is dropped, and what came of it. */
 struct dropping {
-	int64_t remember_until_s; /* not 0: terminated; else forgotten at once, also one that was
-				   * terminated before */
-	bool lazy;                /* durable with the next call that is, or taken back by a crash */
-	uint64_t freed;           /* out: bytes given up */
-	bool blob_gone;           /* out */
+	int64_t remember_until_s; /* 0: not at all, unless its id is spent */
+	bool expired;             /* only if it is due at due_s, a tombstone too; durable with the
+				   * next call that is, or taken back by a crash */
+	int64_t due_s;
+	struct dropped gone; /* out */
 };
 
 struct engine {
@@ -53,7 +53,8 @@ struct engine {
 				struct err *e);
 	/* recipient is at most STORE_RECIPIENTS_MAX and not 0; remember_until_s is not 0 */
 	enum err_code (*acknowledge)(void *self, const struct upload_id *id, uint16_t recipient,
-				     int64_t remember_until_s, uint16_t *left, struct err *e);
+				     int64_t remember_until_s, uint16_t *left, struct dropped *out,
+				     struct err *e);
 	enum err_code (*next_open)(void *self, const struct upload_id *after, struct upload_id *out,
 				   struct err *e);
 	/* b is not all zero */
@@ -76,6 +77,11 @@ struct engine {
  * place by a concatenation. A tombstone is the engine's to find. ERR_EXISTS, ERR_NOTFOUND. */
 enum err_code check_final(const struct upload *there, const struct upload *rec, bool fresh,
 			  struct err *e);
+
+/* For engines: ERR_EXISTS if what has this date stays; and until when an upload that goes is to be
+ * remembered, 0: not at all. */
+enum err_code dropping_due(const struct dropping *d, int64_t date_s, struct err *e);
+int64_t dropping_until(const struct dropping *d, const struct upload *u);
 
 /* For engines: adds an upload that is due. */
 void overdue_add(struct store_overdue *o, const struct upload *u);

@@ -336,38 +336,50 @@ enum err_code store_read(struct store *s, const struct extent *x, uint64_t at, s
 	return rc;
 }
 
-enum err_code store_drop(struct store *s, const struct upload_id *id, struct err *e)
+enum err_code dropping_due(const struct dropping *d, int64_t date_s, struct err *e)
 {
-	struct dropping d = { .remember_until_s = 0 };
+	if (d->expired && date_s > d->due_s)
+		return err_set(e, ERR_EXISTS, "it is not due");
+	return ERR_OK;
+}
+
+int64_t dropping_until(const struct dropping *d, const struct upload *u)
+{
+	const bool spent = u->spent_until_s != 0 && !(d->expired && u->spent_until_s <= d->due_s);
+
+	return spent && u->spent_until_s > d->remember_until_s ? u->spent_until_s
+							       : d->remember_until_s;
+}
+
+static enum err_code drop(struct store *s, const struct upload_id *id, struct dropping d,
+			  struct dropped *out, struct err *e)
+{
+	enum err_code rc;
 
 	count(&s->drops, 1);
-	return counted(s, s->engine->drop(s->self, id, &d, e));
+	rc = counted(s, s->engine->drop(s->self, id, &d, e));
+	if (rc == ERR_OK && out != NULL)
+		*out = d.gone;
+	return rc;
+}
+
+enum err_code store_drop(struct store *s, const struct upload_id *id, struct dropped *out,
+			 struct err *e)
+{
+	return drop(s, id, (struct dropping){ .remember_until_s = 0 }, out, e);
 }
 
 enum err_code store_terminate(struct store *s, const struct upload_id *id, int64_t until_s,
-			      struct err *e)
+			      struct dropped *out, struct err *e)
 {
-	struct dropping d = { .remember_until_s = until_s };
-
 	assert(until_s > 0);
-	count(&s->drops, 1);
-	return counted(s, s->engine->drop(s->self, id, &d, e));
+	return drop(s, id, (struct dropping){ .remember_until_s = until_s }, out, e);
 }
 
-enum err_code store_expire(struct store *s, const struct upload_id *id, int64_t remember_until_s,
-			   uint64_t *freed, bool *blob_gone, struct err *e)
+enum err_code store_expire(struct store *s, const struct upload_id *id, int64_t due_s,
+			   struct dropped *out, struct err *e)
 {
-	struct dropping d = { .remember_until_s = remember_until_s, .lazy = true };
-	enum err_code rc;
-
-	assert(remember_until_s >= 0);
-	count(&s->drops, 1);
-	rc = counted(s, s->engine->drop(s->self, id, &d, e));
-	if (rc != ERR_OK)
-		return rc;
-	*freed = d.freed;
-	*blob_gone = d.blob_gone;
-	return ERR_OK;
+	return drop(s, id, (struct dropping){ .expired = true, .due_s = due_s }, out, e);
 }
 
 enum err_code store_extend(struct store *s, const struct upload_id *id, int64_t expires_s,
@@ -378,12 +390,15 @@ enum err_code store_extend(struct store *s, const struct upload_id *id, int64_t 
 }
 
 enum err_code store_acknowledge(struct store *s, const struct upload_id *id, uint16_t recipient,
-				int64_t until_s, uint16_t *left, struct err *e)
+				int64_t until_s, uint16_t *left, struct dropped *out, struct err *e)
 {
+	struct dropped gone;
+
 	assert(until_s > 0);
 	if (recipient == 0 || recipient > STORE_RECIPIENTS_MAX)
 		return err_set(e, ERR_INVALID, "no recipient has number %u", recipient);
-	return counted(s, s->engine->acknowledge(s->self, id, recipient, until_s, left, e));
+	return counted(s, s->engine->acknowledge(s->self, id, recipient, until_s, left,
+						 out != NULL ? out : &gone, e));
 }
 
 enum err_code store_next_open(struct store *s, const struct upload_id *after, struct upload_id *out,

@@ -176,21 +176,34 @@ enum err_code store_bucket(struct store *s, const struct bucket_id *b, store_eac
 enum err_code store_read(struct store *s, const struct extent *x, uint64_t at, struct chunk **out,
 			 struct err *e);
 
+/* What has gone. */
+struct dropped {
+	struct bucket_id bucket; /* of the upload, */
+	uint64_t weight;         /* and what it counted there at last; 0 of a tombstone */
+	uint64_t freed;          /* bytes given up */
+	bool blob_gone;
+};
+
 /* Removes an upload, and its blob if no other upload holds it; space is given back soon. Durable.
- * ERR_NOTFOUND. Runs against readers safely: their chunks stay, later reads fail NOTFOUND. */
-enum err_code store_drop(struct store *s, const struct upload_id *id, struct err *e);
+ * *out (unless NULL) tells what it was. While its record's spent_until_s has not come, nobody may
+ * use its id again: if that is set, it is remembered until then, as by store_terminate().
+ * ERR_NOTFOUND. ERR_DELETED: it was terminated before. Runs against readers safely: their chunks
+ * stay, later reads fail NOTFOUND. */
+enum err_code store_drop(struct store *s, const struct upload_id *id, struct dropped *out,
+			 struct err *e);
 
 /* The same, but until `until_s`, and at least until the record's spent_until_s, a lookup says
- * ERR_DELETED instead of ERR_NOTFOUND (and store_due() names the upload after that, for a
- * store_drop() that forgets it). ERR_DELETED: it was before. */
+ * ERR_DELETED instead of ERR_NOTFOUND, because of the tombstone that is left. After that
+ * store_due() names the upload, for a store_expire() that forgets it. */
 enum err_code store_terminate(struct store *s, const struct upload_id *id, int64_t until_s,
-			      struct err *e);
+			      struct dropped *out, struct err *e);
 
-/* As one of these two (remember_until_s 0: drop), for what is due: it need not be durable before
- * the next call that is. If the machine fails before, the upload is there again, all of it, and
- * due. *freed is how many bytes were given up, *blob_gone whether a blob was. */
-enum err_code store_expire(struct store *s, const struct upload_id *id, int64_t remember_until_s,
-			   uint64_t *freed, bool *blob_gone, struct err *e);
+/* Drops what is due at due_s: an upload, or its tombstone. It need not be durable before the next
+ * call that is: if the machine fails before, the upload is there again, all of it, and due. One
+ * whose id is spent for longer leaves a tombstone. ERR_EXISTS: it is not due (any more), and
+ * stays. ERR_NOTFOUND. */
+enum err_code store_expire(struct store *s, const struct upload_id *id, int64_t due_s,
+			   struct dropped *out, struct err *e);
 
 /* Gives an upload, finished or not, another expiry. Durable. ERR_NOTFOUND. ERR_DELETED. No writer
  * of it may be open. */
@@ -198,11 +211,12 @@ enum err_code store_extend(struct store *s, const struct upload_id *id, int64_t 
 			   struct err *e);
 
 /* Notes that this recipient, a number from 1 to the record's, has a finished upload, and tells how
- * many have not; the last one's say drops it, as store_terminate() does until `until_s`. Durable,
- * all or nothing; the same again changes nothing. ERR_NOTFOUND: no such upload, or not finished.
- * ERR_DELETED. ERR_INVALID: no such recipient. */
+ * many have not; the last one's say drops it, as store_terminate() does until `until_s`, and writes
+ * *out. Durable, all or nothing; the same again changes nothing. ERR_NOTFOUND: no such upload, or
+ * not finished. ERR_DELETED. ERR_INVALID: no such recipient. */
 enum err_code store_acknowledge(struct store *s, const struct upload_id *id, uint16_t recipient,
-				int64_t until_s, uint16_t *left, struct err *e);
+				int64_t until_s, uint16_t *left, struct dropped *out,
+				struct err *e);
 
 /* The first unfinished upload whose id is larger than *after (NULL: the first): those are indexed,
  * so that a start finds them without looking at all uploads. ERR_NOTFOUND: no more. */

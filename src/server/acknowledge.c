@@ -34,13 +34,14 @@ static enum err_code note(const struct request *req, const struct upload *u, uin
 {
 	struct server *s = request_server(req);
 	const int64_t until = clock_now_s() + (int64_t)request_settings(req)->upload_ttl_unfinished;
+	struct dropped gone;
 	uint16_t left = 0;
 	enum err_code rc;
 
 	quota_drop_begin(s->quota, &u->bucket);
-	rc = store_acknowledge(s->store, &u->id, recipient, until, &left, e);
+	rc = store_acknowledge(s->store, &u->id, recipient, until, &left, &gone, e);
 	if (rc == ERR_OK && left == 0)
-		retire_gone(s, u);
+		retire_gone(s, &u->id, &gone);
 	quota_drop_end(s->quota, &u->bucket);
 	return rc;
 }

@@ -51,7 +51,7 @@ static void give_up(struct finals *f, const struct upload *rec)
 {
 	struct err e = { 0 };
 
-	if (retire(f->server, rec, 0, RETIRE_DURABLE, NULL, &e) != ERR_OK)
+	if (retire(f->server, rec, 0, &e) != ERR_OK)
 		log_warn("event=concatenation_failed call=drop error=\"%s\"", e.why);
 	census_leave(f->server->census, &rec->id);
 	metric_add(METRIC_UPLOADS_FAILED, 1);
@@ -227,7 +227,7 @@ static enum err_code begin_waiting(struct finals *f, const struct upload *rec,
 		return ERR_OK;
 	upload_free(*out);
 	*out = NULL;
-	(void)store_drop(f->server->store, &rec->id, NULL);
+	(void)store_drop(f->server->store, &rec->id, NULL, NULL);
 	return err_set(e, ERR_NOMEM, "a final");
 }
 

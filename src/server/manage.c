@@ -22,7 +22,7 @@ enum err_code manage_terminate(const struct request *req, const struct upload *u
 {
 	const int64_t until = clock_now_s() + (int64_t)request_settings(req)->upload_ttl_unfinished;
 	struct err e = { 0 };
-	enum err_code rc = retire(request_server(req), u, until, RETIRE_DURABLE, NULL, &e);
+	enum err_code rc = retire(request_server(req), u, until, &e);
 
 	if (rc == ERR_DELETED || rc == ERR_NOTFOUND)
 		return ERR_NOTFOUND;

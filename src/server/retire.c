@@ -1,6 +1,5 @@
 #include "server/retire.h"
 
-#include "base/clock.h"
 #include "server/census.h"
 #include "server/finals.h"
 #include "server/media.h"
@@ -8,58 +7,44 @@
 #include "server/running.h"
 #include "server/server.h"
 
-void retire_gone(struct server *s, const struct upload *u)
+void retire_gone(struct server *s, const struct upload_id *id, const struct dropped *gone)
 {
-	media_forget(s->media, &u->id);
-	running_cut(s->running, &u->id);
-	quota_leave(s->quota, &u->bucket, 1, upload_weight(u));
-	census_leave(s->census, &u->id);
-	finals_gone(s->finals, &u->id);
+	media_forget(s->media, id);
+	running_cut(s->running, id);
+	quota_leave(s->quota, &gone->bucket, 1, gone->weight);
+	census_leave(s->census, id);
+	finals_gone(s->finals, id);
 }
 
-static enum err_code drop(struct server *s, const struct upload *u, int64_t remember_until_s,
-			  enum retire_how how, struct retired *out, struct err *e)
+/* The store has been told to drop it. */
+static enum err_code tell(struct server *s, const struct upload *u, const struct dropped *gone,
+			  enum err_code rc)
 {
-	struct retired gone = { 0 };
-	enum err_code rc;
-
-	if (how == RETIRE_EXPIRED)
-		rc = store_expire(s->store, &u->id, remember_until_s, &gone.freed, &gone.blob_gone,
-				  e);
-	else if (remember_until_s > 0)
-		rc = store_terminate(s->store, &u->id, remember_until_s, e);
-	else
-		rc = store_drop(s->store, &u->id, e);
 	if (rc == ERR_OK)
-		retire_gone(s, u);
+		retire_gone(s, &u->id, gone);
 	else
 		media_forget(s->media, &u->id); /* whatever became of it, it is not as it was */
-	if (rc == ERR_OK && out != NULL)
-		*out = gone;
+	quota_drop_end(s->quota, &u->bucket);
 	return rc;
-}
-
-/* Since it was looked up. */
-static bool may_have_grown(const struct upload *u)
-{
-	return bucket_given(&u->bucket) && !u->finished && u->length == UPLOAD_LENGTH_UNKNOWN;
 }
 
 enum err_code retire(struct server *s, const struct upload *u, int64_t remember_until_s,
-		     enum retire_how how, struct retired *out, struct err *e)
+		     struct err *e)
 {
-	struct upload *grown = NULL;
+	struct dropped gone;
 	enum err_code rc;
 
-	if (remember_until_s < u->spent_until_s && u->spent_until_s > clock_now_s())
-		remember_until_s = u->spent_until_s;
 	quota_drop_begin(s->quota, &u->bucket);
-	/* it is given back as it weighs now */
-	if (may_have_grown(u) && store_lookup(s->store, &u->id, &grown, NULL) == ERR_OK)
-		rc = drop(s, grown, remember_until_s, how, out, e);
+	if (remember_until_s > 0)
+		rc = store_terminate(s->store, &u->id, remember_until_s, &gone, e);
 	else
-		rc = drop(s, u, remember_until_s, how, out, e);
-	quota_drop_end(s->quota, &u->bucket);
-	upload_free(grown);
-	return rc;
+		rc = store_drop(s->store, &u->id, &gone, e);
+	return tell(s, u, &gone, rc);
+}
+
+enum err_code retire_expired(struct server *s, const struct upload *u, int64_t now_s,
+			     struct dropped *out, struct err *e)
+{
+	quota_drop_begin(s->quota, &u->bucket);
+	return tell(s, u, out, store_expire(s->store, &u->id, now_s, out, e));
 }

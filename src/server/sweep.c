@@ -70,26 +70,19 @@ static enum err_code postpone(struct sweep *w, const struct upload_id *id, struc
 
 static enum err_code forget(struct sweep *w, const struct upload_id *id, struct err *e)
 {
-	uint64_t freed;
-	bool blob_gone;
-	enum err_code rc = store_expire(w->of->server->store, id, 0, &freed, &blob_gone, e);
+	enum err_code rc = store_expire(w->of->server->store, id, w->now, NULL, e);
 
 	w->result.grants += rc == ERR_OK;
 	return rc;
 }
 
-/* Its end may have been moved since it was listed; once it is over nobody moves it. */
 static enum err_code drop_record(struct sweep *w, const struct upload *u, struct err *e)
 {
-	struct retired gone;
+	struct dropped gone;
 	enum err_code rc;
 
-	if (u->expires_s > w->now) {
-		w->result.postponed++;
-		return ERR_OK;
-	}
-	w->behind = clock_now_s() - u->expires_s > BEHIND_S;
-	rc = retire(w->of->server, u, 0, RETIRE_EXPIRED, &gone, e);
+	w->behind = u->expires_s <= w->now && clock_now_s() - u->expires_s > BEHIND_S;
+	rc = retire_expired(w->of->server, u, w->now, &gone, e);
 	if (rc != ERR_OK)
 		return rc;
 	*(u->finished ? &w->result.uploads : &w->result.unfinished) += 1;
@@ -113,6 +106,10 @@ static enum err_code drop(struct sweep *w, const struct upload_id *id, struct er
 	else if (rc == ERR_OK)
 		rc = drop_record(w, u, e);
 	upload_free(u);
+	if (rc == ERR_EXISTS) { /* it has another end since it was listed, or was deleted */
+		w->result.postponed++;
+		rc = ERR_OK;
+	}
 	return rc;
 }
 

@@ -388,14 +388,15 @@ static enum err_code faulty_extend(void *self, const struct upload_id *id, int64
 }
 
 static enum err_code faulty_acknowledge(void *self, const struct upload_id *id, uint16_t recipient,
-					int64_t remember_until_s, uint16_t *left, struct err *e)
+					int64_t remember_until_s, uint16_t *left,
+					struct dropped *out, struct err *e)
 {
 	struct faulty *f = self;
 	bool fail = fails(f, CALL_acknowledge);
 	enum err_code rc = ERR_OK;
 
 	if (!fail || f->after)
-		rc = f->inner->acknowledge(f->self, id, recipient, remember_until_s, left, e);
+		rc = f->inner->acknowledge(f->self, id, recipient, remember_until_s, left, out, e);
 	return rc == ERR_OK && fail ? fault(f, CALL_acknowledge, e) : rc;
 }
 

@@ -335,8 +335,7 @@ static void memory_measure(void *self, struct store_stats *out)
 /* What is left of the upload becomes a tombstone. */
 static enum err_code bury(struct memory *m, struct held_upload *u, int64_t until_s, struct err *e)
 {
-	const int64_t spent_s = u->rec->spent_until_s;
-	struct upload left = { .id = u->id, .expires_s = until_s > spent_s ? until_s : spent_s };
+	struct upload left = { .id = u->id, .expires_s = until_s };
 	struct upload *rec = upload_clone(&left);
 
 	if (rec == NULL)
@@ -348,36 +347,42 @@ static enum err_code bury(struct memory *m, struct held_upload *u, int64_t until
 	return ERR_OK;
 }
 
-static enum err_code drop_locked(struct memory *m, const struct upload_id *id,
-				 int64_t remember_until_s, struct err *e)
+/* Nothing outlives the process, so nothing needs to be durable. */
+static enum err_code drop_locked(struct memory *m, const struct upload_id *id, struct dropping *d,
+				 struct err *e)
 {
 	struct held_upload *u = upload_find(m, id);
 	enum err_code rc = upload_there(u, e);
+	const uint64_t bytes = bytes_alive(m);
+	const unsigned blobs = HASH_COUNT(m->blobs);
+	int64_t until_s;
 
-	if (rc == ERR_OK && remember_until_s != 0)
-		return bury(m, u, remember_until_s, e);
-	if (rc == ERR_OK || (rc == ERR_DELETED && remember_until_s == 0)) {
+	if (rc == ERR_NOTFOUND || (rc == ERR_DELETED && !d->expired))
+		return rc;
+	rc = dropping_due(d, u->rec->expires_s, e);
+	if (rc != ERR_OK)
+		return rc;
+	d->gone = (struct dropped){ .bucket = u->rec->bucket };
+	if (!u->terminated)
+		d->gone.weight = upload_weight(u->rec);
+	until_s = u->terminated ? 0 : dropping_until(d, u->rec);
+	if (until_s != 0)
+		rc = bury(m, u, until_s, e);
+	else
 		held_upload_free(m, u);
-		return ERR_OK;
-	}
+	d->gone.freed = bytes - bytes_alive(m);
+	d->gone.blob_gone = HASH_COUNT(m->blobs) < blobs;
 	return rc;
 }
 
-/* Nothing outlives the process, so all drops are lazy. */
 static enum err_code memory_drop(void *self, const struct upload_id *id, struct dropping *d,
 				 struct err *e)
 {
 	struct memory *m = self;
-	uint64_t bytes;
-	unsigned blobs;
 	enum err_code rc;
 
 	pthread_mutex_lock(&m->lock);
-	bytes = bytes_alive(m);
-	blobs = HASH_COUNT(m->blobs);
-	rc = drop_locked(m, id, d->remember_until_s, e);
-	d->freed = bytes - bytes_alive(m);
-	d->blob_gone = HASH_COUNT(m->blobs) < blobs;
+	rc = drop_locked(m, id, d, e);
 	pthread_mutex_unlock(&m->lock);
 	return rc;
 }
@@ -400,8 +405,9 @@ static enum err_code memory_extend(void *self, const struct upload_id *id, int64
 
 static enum err_code acknowledge_locked(struct memory *m, const struct upload_id *id,
 					uint16_t recipient, int64_t remember_until_s,
-					uint16_t *left, struct err *e)
+					uint16_t *left, struct dropped *out, struct err *e)
 {
+	struct dropping d = { .remember_until_s = remember_until_s };
 	struct held_upload *u = upload_find(m, id);
 	enum err_code rc = upload_there(u, e);
 	struct acks acks;
@@ -415,22 +421,25 @@ static enum err_code acknowledge_locked(struct memory *m, const struct upload_id
 	acks_add(&acks, recipient);
 	others = acks_left(&acks, u->rec->recipients);
 	if (others == 0)
-		rc = drop_locked(m, id, remember_until_s, e);
+		rc = drop_locked(m, id, &d, e);
 	else
 		u->acks = acks;
 	if (rc == ERR_OK)
 		*left = others;
+	if (rc == ERR_OK && others == 0)
+		*out = d.gone;
 	return rc;
 }
 
 static enum err_code memory_acknowledge(void *self, const struct upload_id *id, uint16_t recipient,
-					int64_t remember_until_s, uint16_t *left, struct err *e)
+					int64_t remember_until_s, uint16_t *left,
+					struct dropped *out, struct err *e)
 {
 	struct memory *m = self;
 	enum err_code rc;
 
 	pthread_mutex_lock(&m->lock);
-	rc = acknowledge_locked(m, id, recipient, remember_until_s, left, e);
+	rc = acknowledge_locked(m, id, recipient, remember_until_s, left, out, e);
 	pthread_mutex_unlock(&m->lock);
 	return rc;
 }

@@ -30,7 +30,8 @@ static enum err_code write_acks(struct rdb *r, const struct key *k, const struct
 
 /* by_id is held. */
 static enum err_code acknowledge_locked(struct rdb *r, const struct upload *u, uint16_t recipient,
-					int64_t remember_until_s, uint16_t *left, struct err *e)
+					int64_t remember_until_s, uint16_t *left,
+					struct dropped *out, struct err *e)
 {
 	struct key k = key_acks(&u->id);
 	struct dropping d = { .remember_until_s = remember_until_s };
@@ -51,11 +52,14 @@ static enum err_code acknowledge_locked(struct rdb *r, const struct upload *u, u
 		rc = write_acks(r, &k, &a, e);
 	if (rc == ERR_OK)
 		*left = others;
+	if (rc == ERR_OK && others == 0)
+		*out = d.gone;
 	return rc;
 }
 
 enum err_code rdb_acknowledge(void *self, const struct upload_id *id, uint16_t recipient,
-			      int64_t remember_until_s, uint16_t *left, struct err *e)
+			      int64_t remember_until_s, uint16_t *left, struct dropped *out,
+			      struct err *e)
 {
 	struct rdb *r = self;
 	pthread_mutex_t *lock = rdb_id_lock(r, id);
@@ -66,7 +70,7 @@ enum err_code rdb_acknowledge(void *self, const struct upload_id *id, uint16_t r
 	pthread_mutex_lock(lock);
 	rc = rdb_lookup(r, id, &u, e);
 	if (rc == ERR_OK)
-		rc = acknowledge_locked(r, u, recipient, remember_until_s, left, e);
+		rc = acknowledge_locked(r, u, recipient, remember_until_s, left, out, e);
 	pthread_mutex_unlock(lock);
 	upload_free(u);
 	return rc;

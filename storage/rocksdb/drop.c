@@ -223,18 +223,19 @@ static uint64_t measure(const struct extents *x, bool *segments)
 	return sum;
 }
 
-/* A lazy drop may be taken back by a crash of the machine, and then all of it: rows go in the same
- * batch. Segments do not, and must not go before it is durable that nobody needs them. */
+/* A drop of what has expired may be taken back by a crash of the machine, and then all of it: rows
+ * go in the same batch. Segments do not, and must not go before it is durable that nobody needs
+ * them. */
 static enum err_code write_drop(struct rdb *r, struct batch *b, const struct extents *gone,
 				struct dropping *d, struct err *e)
 {
 	bool segments = false;
 	uint64_t freed = measure(gone, &segments);
-	enum err_code rc = rdb_write(r, b, !d->lazy || segments, "drop", e);
+	enum err_code rc = rdb_write(r, b, !d->expired || segments, "drop", e);
 
 	if (rc != ERR_OK)
 		return rc;
-	d->freed = freed;
+	d->gone.freed = freed;
 	rdb_reap(r, gone->v, gone->count);
 	return ERR_OK;
 }
@@ -254,7 +255,7 @@ static enum err_code drop_record(struct rdb *r, const struct upload *u, const st
 	if (rc != ERR_OK)
 		return rc;
 	b = batch_new();
-	batch_forget_upload(r, &b, u, d->remember_until_s);
+	batch_forget_upload(r, &b, u, dropping_until(d, u));
 	if (u->finished)
 		batch_delete(r, &b, CF_RECORDS, &holder);
 	if (!wanted)
@@ -263,7 +264,7 @@ static enum err_code drop_record(struct rdb *r, const struct upload *u, const st
 		rc = write_drop(r, &b, &gone, d, e);
 	batch_free(&b);
 	extents_fini(&gone);
-	d->blob_gone = rc == ERR_OK && u->finished && !wanted;
+	d->gone.blob_gone = rc == ERR_OK && u->finished && !wanted;
 	return rc;
 }
 
@@ -320,13 +321,15 @@ enum err_code rdb_drop_locked(struct rdb *r, const struct upload_id *id, struct 
 	struct upload *u = NULL;
 	enum err_code rc = rdb_lookup(r, id, &u, e);
 
-	if (rc == ERR_DELETED && d->remember_until_s == 0)
-		return rdb_forget_tombstone(r, id, !d->lazy, e);
+	if (rc == ERR_DELETED && d->expired)
+		return rdb_forget_tombstone(r, id, d, e);
 	if (rc != ERR_OK)
 		return rc;
-	if (u->finished)
+	d->gone = (struct dropped){ .bucket = u->bucket, .weight = upload_weight(u) };
+	rc = dropping_due(d, u->expires_s, e);
+	if (rc == ERR_OK && u->finished)
 		rc = drop_finished(r, u, d, e);
-	else
+	else if (rc == ERR_OK)
 		rc = drop_record(r, u, &none, d, e);
 	upload_free(u);
 	return rc;

@@ -206,19 +206,19 @@ enum err_code rdb_next_open(void *self, const struct upload_id *after, struct up
 enum err_code batch_upload(struct rdb *r, struct batch *b, const struct upload *was,
 			   const struct upload *now, struct err *e);
 
-/* Deletes both; unless remember_until_s is 0, a tombstone takes their place, for as long as the
- * upload's id is spent at least. */
+/* Deletes both; unless remember_until_s is 0, a tombstone takes their place. */
 void batch_forget_upload(struct rdb *r, struct batch *b, const struct upload *u,
 			 int64_t remember_until_s);
 
-/* by_id is held, and a lookup has just said ERR_DELETED. */
-enum err_code rdb_forget_tombstone(struct rdb *r, const struct upload_id *id, bool sync,
-				   struct err *e);
+/* Forgets one that is due. by_id is held, and a lookup has just said ERR_DELETED. */
+enum err_code rdb_forget_tombstone(struct rdb *r, const struct upload_id *id,
+				   const struct dropping *d, struct err *e);
 
 /* ---- acknowledge.c ---- */
 
 enum err_code rdb_acknowledge(void *self, const struct upload_id *id, uint16_t recipient,
-			      int64_t remember_until_s, uint16_t *left, struct err *e);
+			      int64_t remember_until_s, uint16_t *left, struct dropped *out,
+			      struct err *e);
 
 /* ---- concat.c ---- */
 

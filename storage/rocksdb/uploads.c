@@ -117,11 +117,8 @@ void batch_forget_upload(struct rdb *r, struct batch *b, const struct upload *u,
 		batch_delete(r, b, CF_RECORDS, &open);
 	batch_leave_bucket(r, b, u);
 	change_add(&b->change, u, -1);
-	if (remember_until_s == 0)
-		return;
-	if (remember_until_s < u->spent_until_s)
-		remember_until_s = u->spent_until_s;
-	batch_tombstone(r, b, &u->id, remember_until_s);
+	if (remember_until_s != 0)
+		batch_tombstone(r, b, &u->id, remember_until_s);
 }
 
 /* When a tombstone may go. by_id is held, and a lookup has just said that there is one. */
@@ -140,21 +137,23 @@ static enum err_code tombstone_until(struct rdb *r, const struct upload_id *id, 
 	return rc;
 }
 
-enum err_code rdb_forget_tombstone(struct rdb *r, const struct upload_id *id, bool sync,
-				   struct err *e)
+enum err_code rdb_forget_tombstone(struct rdb *r, const struct upload_id *id,
+				   const struct dropping *d, struct err *e)
 {
 	struct key record = key_upload(id), due;
 	int64_t until_s;
 	struct batch b;
 	enum err_code rc = tombstone_until(r, id, &until_s, e);
 
+	if (rc == ERR_OK)
+		rc = dropping_due(d, until_s, e);
 	if (rc != ERR_OK)
 		return rc;
 	due = key_due(until_s, id);
 	b = batch_new();
 	batch_delete(r, &b, CF_RECORDS, &record);
 	batch_delete(r, &b, CF_RECORDS, &due);
-	rc = rdb_write(r, &b, sync, "forget a tombstone", e);
+	rc = rdb_write(r, &b, false, "forget a tombstone", e);
 	batch_free(&b);
 	return rc;
 }

@@ -9,7 +9,7 @@ static enum err_code ack_code(struct fixture *f, unsigned id, uint16_t recipient
 {
 	struct upload_id name = id_of(id);
 
-	return store_acknowledge(f->store, &name, recipient, 5000, left, &f->err);
+	return store_acknowledge(f->store, &name, recipient, 5000, left, NULL, &f->err);
 }
 
 static uint16_t ack(struct fixture *f, unsigned id, uint16_t recipient)
@@ -103,7 +103,7 @@ static void *acknowledge_as_one(void *arg)
 	struct upload_id name = id_of(1);
 	uint16_t left;
 	enum err_code rc =
-		store_acknowledge(who->f->store, &name, who->recipient, 5000, &left, NULL);
+		store_acknowledge(who->f->store, &name, who->recipient, 5000, &left, NULL, NULL);
 
 	return rc == ERR_OK && left == 0 ? arg : NULL;
 }

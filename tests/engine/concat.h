@@ -379,7 +379,7 @@ static void parts_must_be_there_and_finished(void **state)
 
 	run_parts(f);
 	RUN(f, .id = 4, .seed = 4, .to = 10);
-	OK(f, store_terminate(f->store, &id, 5000, &f->err));
+	OK(f, store_terminate(f->store, &id, 5000, NULL, &f->err));
 	assert_int_equal(JOIN_CODE(f, 9, PARTS(1, 5), SLICES({ 1, 1000 })), ERR_NOTFOUND);
 	assert_int_equal(JOIN_CODE(f, 9, PARTS(1, 4), SLICES({ 1, 1000 }, { 4, 10 })),
 			 ERR_NOTFOUND);
@@ -411,7 +411,7 @@ static void a_final_that_is_there_is_refused(void **state)
 	run_parts(f);
 	RUN(f, .id = 4, .seed = 4, .to = 10);
 	RUN(f, .id = 5, .seed = 4, .to = 10);
-	OK(f, store_terminate(f->store, &id, 5000, &f->err));
+	OK(f, store_terminate(f->store, &id, 5000, NULL, &f->err));
 	assert_int_equal(JOIN_CODE(f, 2, PARTS(1, 3), SLICES({ 1, 1000 }, { 3, 70001 })),
 			 ERR_EXISTS);
 	assert_int_equal(JOIN_CODE(f, 4, PARTS(1, 3), SLICES({ 1, 1000 }, { 3, 70001 })),
@@ -551,7 +551,7 @@ static void the_unfinished_are_listed(void **state)
 	CHECK_OPEN(f, 4, 5, 6, 7, 8);
 	RUN(f, .id = 4, .seed = 4, .from = 20, .to = 30, .append = true, .finish = true);
 	CHECK_OPEN(f, 5, 6, 7, 8);
-	OK(f, store_terminate(f->store, &id, 5000, &f->err));
+	OK(f, store_terminate(f->store, &id, 5000, NULL, &f->err));
 	DROP(f, 6);
 	CHECK_OPEN(f, 7, 8);
 	COMPLETE(f, 8, PARTS(1, 4), SLICES({ 1, 1000 }, { 4, 30 }));
@@ -598,7 +598,7 @@ static void a_concatenation_takes_nobodys_place(void **state)
 	CHECK_OPEN(f, 4, 5);
 	RUN(f, .id = 4, .seed = 4, .to = 30, .append = true, .finish = true);
 	CHECK(f, 4, 4, 30, true);
-	OK(f, store_terminate(f->store, &four, 5000, &f->err));
+	OK(f, store_terminate(f->store, &four, 5000, NULL, &f->err));
 	assert_int_equal(JOIN_CODE(f, 4, PARTS(1), SLICES({ 1, 1000 })), ERR_DELETED);
 	DROP(f, 1, 2, 3, 4, 5);
 	check_nothing_left(f);
@@ -615,7 +615,7 @@ static void only_the_final_that_waited_is_completed(void **state)
 	assert_int_equal(COMPLETE_CODE(f, 9, PARTS(1), SLICES({ 1, 1000 })), ERR_NOTFOUND);
 	assert_int_equal(lookup_code(f, 9), ERR_NOTFOUND);
 	RUN(f, .id = 4);
-	OK(f, store_terminate(f->store, &four, 5000, &f->err));
+	OK(f, store_terminate(f->store, &four, 5000, NULL, &f->err));
 	assert_int_equal(COMPLETE_CODE(f, 4, PARTS(1), SLICES({ 1, 1000 })), ERR_DELETED);
 	RUN(f, .id = 5, .seed = 5, .to = 10);
 	assert_int_equal(COMPLETE_CODE(f, 5, PARTS(1), SLICES({ 1, 1000 })), ERR_EXISTS);
@@ -639,7 +639,7 @@ static enum err_code terminate_code(struct fixture *f, unsigned id, int64_t unti
 {
 	struct upload_id name = id_of(id);
 
-	return store_terminate(f->store, &name, until_s, &f->err);
+	return store_terminate(f->store, &name, until_s, NULL, &f->err);
 }
 
 static enum err_code extend_code(struct fixture *f, unsigned id, int64_t expires_s)
@@ -788,7 +788,7 @@ static void joiner_drop(struct joiner *j, unsigned id)
 	struct upload_id name = id_of(j->base + id);
 
 	if (j->rc == ERR_OK)
-		j->rc = store_drop(j->store, &name, &j->err);
+		j->rc = drop_or_forget(j->store, &name, &j->err);
 }
 
 /* All threads send the same three contents, each as uploads of its own. */
@@ -836,7 +836,7 @@ static void joiner_terminate(struct joiner *j, unsigned id)
 	struct upload_id name = id_of(j->base + id);
 
 	if (j->rc == ERR_OK)
-		j->rc = store_terminate(j->store, &name, 5000, &j->err);
+		j->rc = store_terminate(j->store, &name, 5000, NULL, &j->err);
 }
 
 static void joiner_round(struct joiner *j)
@@ -1046,7 +1046,7 @@ static void check_and_drop_joined(struct fixture *f)
 	}
 	OK(f, store_due(f->store, INT64_MAX, ids, 64, &n, &f->err));
 	for (size_t i = 0; i < n; i++)
-		OK(f, store_drop(f->store, &ids[i], &f->err));
+		OK(f, drop_or_forget(f->store, &ids[i], &f->err));
 	check_nothing_left(f);
 }
 

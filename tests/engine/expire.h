@@ -5,22 +5,27 @@
 
 #include "tests/engine/reuse.h"
 
-static void expire(struct fixture *f, unsigned id, int64_t remember_until_s, uint64_t freed,
-		   bool blob_gone, int line)
+static void expire(struct fixture *f, unsigned id, int64_t due_s, uint64_t freed, bool blob_gone,
+		   int line)
 {
 	struct upload_id name = id_of(id);
-	uint64_t bytes = 99;
-	bool gone = !blob_gone;
+	struct dropped d = { .freed = 99, .blob_gone = !blob_gone };
 
-	check_ok(f, store_expire(f->store, &name, remember_until_s, &bytes, &gone, &f->err),
-		 "expire", line);
-	if (bytes != freed || gone != blob_gone)
-		print_error("line %d: %zu bytes freed, blob gone: %d\n", line, (size_t)bytes, gone);
-	assert_int_equal(bytes, freed);
-	assert_int_equal(gone, blob_gone);
+	check_ok(f, store_expire(f->store, &name, due_s, &d, &f->err), "expire", line);
+	if (d.freed != freed || d.blob_gone != blob_gone)
+		print_error("line %d: %zu bytes freed, blob gone: %d\n", line, (size_t)d.freed,
+			    d.blob_gone);
+	assert_int_equal(d.freed, freed);
+	assert_int_equal(d.blob_gone, blob_gone);
 }
-#define EXPIRE(f, id, remember, freed, gone) \
-	expire((f), (id), (remember), (freed), (gone), __LINE__)
+#define EXPIRE(f, id, due_s, freed, gone) expire((f), (id), (due_s), (freed), (gone), __LINE__)
+
+static enum err_code expire_code(struct fixture *f, unsigned id, int64_t due_s)
+{
+	struct upload_id name = id_of(id);
+
+	return store_expire(f->store, &name, due_s, NULL, &f->err);
+}
 
 static void what_expires_tells_how_many_bytes_it_frees(void **state)
 {
@@ -31,32 +36,73 @@ static void what_expires_tells_how_many_bytes_it_frees(void **state)
 	RUN(f, .id = 3, .seed = 2, .to = LONG, .finish = true); /* the same again */
 	RUN(f, .id = 4, .seed = 4, .to = 500);
 	RUN(f, .id = 5, .seed = 5, .to = 0, .finish = true);
-	EXPIRE(f, 1, 0, 1000, true);
-	EXPIRE(f, 2, 0, 0, false);
+	EXPIRE(f, 1, 1000, 1000, true);
+	EXPIRE(f, 2, 1000, 0, false);
 	CHECK(f, 3, 2, LONG, true);
-	EXPIRE(f, 3, 0, LONG, true);
-	EXPIRE(f, 4, 0, 500, false);
-	EXPIRE(f, 5, 0, 0, true);
+	EXPIRE(f, 3, 1000, LONG, true);
+	EXPIRE(f, 4, 1000, 500, false);
+	EXPIRE(f, 5, 1000, 0, true);
 	BUCKET(f, 1, 0, 0);
 	assert_int_equal(due_count(f, 1000), 0);
 	check_nothing_left(f);
 }
 
-static void what_expires_may_leave_a_tombstone_that_expires_too(void **state)
+static void what_expires_stays_spent_and_that_expires_too(void **state)
+{
+	struct fixture *f = *state;
+
+	RUN(f, .id = 1, .seed = 1, .to = 1000, .finish = true, .spent_until_s = 5000);
+	EXPIRE(f, 1, 4999, 1000, true);
+	assert_int_equal(lookup_code(f, 1), ERR_DELETED);
+	assert_int_equal(due_count(f, 4999), 0);
+	assert_int_equal(due_count(f, 5000), 1);
+	assert_int_equal(expire_code(f, 1, 4999), ERR_EXISTS);
+	assert_int_equal(lookup_code(f, 1), ERR_DELETED);
+	EXPIRE(f, 1, 5000, 0, false);
+	assert_int_equal(expire_code(f, 1, 5000), ERR_NOTFOUND);
+	RUN(f, .id = 1, .seed = 1, .to = 1000, .spent_until_s = 5000);
+	EXPIRE(f, 1, 5000, 1000, false); /* spent no more */
+	assert_int_equal(lookup_code(f, 1), ERR_NOTFOUND);
+	check_nothing_left(f);
+}
+
+/* Whatever a list said a moment ago. */
+static void what_is_not_due_does_not_expire(void **state)
 {
 	struct fixture *f = *state;
 	struct upload_id one = id_of(1);
-	uint64_t freed;
-	bool gone;
 
-	RUN(f, .id = 1, .seed = 1, .to = 1000, .finish = true);
-	EXPIRE(f, 1, 5000, 1000, true);
+	RUN(f, .id = 1, .seed = 1, .to = 1000, .expires_s = 300, .finish = true);
+	RUN(f, .id = 2, .seed = 2, .to = 50, .expires_s = 300);
+	assert_int_equal(expire_code(f, 1, 299), ERR_EXISTS);
+	assert_int_equal(expire_code(f, 2, 299), ERR_EXISTS);
+	OK(f, store_extend(f->store, &one, 400, &f->err));
+	assert_int_equal(expire_code(f, 1, 399), ERR_EXISTS);
+	CHECK(f, 1, 1, 1000, true);
+	CHECK(f, 2, 2, 50, false);
+	/* deleted since */
+	OK(f, store_terminate(f->store, &one, 5000, NULL, &f->err));
+	assert_int_equal(expire_code(f, 1, 400), ERR_EXISTS);
 	assert_int_equal(lookup_code(f, 1), ERR_DELETED);
-	assert_int_equal(store_expire(f->store, &one, 6000, &freed, &gone, &f->err), ERR_DELETED);
+	DROP(f, 1, 2);
+	check_nothing_left(f);
+}
+
+static void who_drops_forgets_no_tombstone(void **state)
+{
+	struct fixture *f = *state;
+	struct upload_id one = id_of(1), two = id_of(2);
+
+	RUN(f, .id = 1, .seed = 1, .to = 10);
+	OK(f, store_terminate(f->store, &one, 5000, NULL, &f->err));
+	assert_int_equal(store_drop(f->store, &one, NULL, &f->err), ERR_DELETED);
+	assert_int_equal(lookup_code(f, 1), ERR_DELETED);
+	RUN(f, .id = 2, .seed = 1, .to = 10, .spent_until_s = 5000);
+	OK(f, store_drop(f->store, &two, NULL, &f->err));
+	assert_int_equal(lookup_code(f, 2), ERR_DELETED);
 	assert_int_equal(due_count(f, 4999), 0);
-	assert_int_equal(due_count(f, 5000), 1);
-	EXPIRE(f, 1, 0, 0, false);
-	assert_int_equal(store_expire(f->store, &one, 0, &freed, &gone, &f->err), ERR_NOTFOUND);
+	assert_int_equal(due_count(f, 5000), 2);
+	DROP(f, 1, 2);
 	check_nothing_left(f);
 }
 
@@ -66,11 +112,11 @@ static void a_concatenation_that_expires_takes_what_only_it_needs(void **state)
 
 	run_parts(f);
 	JOIN(f, 9, PARTS(1, 2, 3), SLICES({ 1, 1000 }, { 2, LONG }, { 3, 70001 }));
-	EXPIRE(f, 1, 0, 0, false);
-	EXPIRE(f, 2, 0, 0, false);
-	EXPIRE(f, 9, 0, 1000 + LONG, true);
+	EXPIRE(f, 1, 1000, 0, false);
+	EXPIRE(f, 2, 1000, 0, false);
+	EXPIRE(f, 9, 1000, 1000 + LONG, true);
 	CHECK(f, 3, 3, 70001, true);
-	EXPIRE(f, 3, 0, 70001, true);
+	EXPIRE(f, 3, 1000, 70001, true);
 	check_nothing_left(f);
 }
 
@@ -106,7 +152,7 @@ static void whoever_becomes_due_earlier_is_found_first(void **state)
 	RUN(f, .id = 6, .seed = 5, .to = 10, .expires_s = 3000);
 	OK(f, store_extend(f->store, &five, 50, &f->err));
 	assert_int_equal(next_due_id(f, 5000), 5);
-	OK(f, store_terminate(f->store, &six, 40, &f->err));
+	OK(f, store_terminate(f->store, &six, 40, NULL, &f->err));
 	assert_int_equal(next_due_id(f, 5000), 6);
 	if (f->variant->durable)
 		fixture_reopen(f);
@@ -143,7 +189,7 @@ static void nothing_that_is_due_is_overlooked(void **state)
 
 	run_threads(f, 8, create_what_is_due);
 	while ((id = next_due_id(f, 1000)) != 0) {
-		EXPIRE(f, id, 0, 10, false);
+		EXPIRE(f, id, 1000, 10, false);
 		count++;
 	}
 	assert_int_equal(count, 400);
@@ -163,7 +209,7 @@ static void what_is_overdue_is_counted(void **state)
 	RUN(f, .id = 2, .seed = 2, .to = LONG, .expires_s = 200, .finish = true);
 	RUN(f, .id = 3, .seed = 3, .to = 50, .expires_s = 400);
 	RUN(f, .id = 4, .seed = 4, .to = 60);
-	OK(f, store_terminate(f->store, &four, 250, &f->err));
+	OK(f, store_terminate(f->store, &four, 250, NULL, &f->err));
 	RUN(f, .id = 5, .seed = 5, .to = 70, .expires_s = 6000);
 	OK(f, store_overdue(f->store, 5000, 100, &o, &f->err));
 	assert_int_equal(o.finished, 2);
@@ -229,7 +275,7 @@ static void what_is_alive_is_counted(void **state)
 		fixture_reopen(f);
 	ALIVE(f, 5, 5, 1000 + LONG);
 	OK(f, store_extend(f->store, &two, 2000, &f->err));
-	OK(f, store_terminate(f->store, &two, 5000, &f->err));
+	OK(f, store_terminate(f->store, &two, 5000, NULL, &f->err));
 	DROP(f, 1, 3, 4);
 	ALIVE(f, 1, 1, 1000 + LONG);
 	DROP(f, 5);
@@ -260,7 +306,7 @@ static void *live_and_let_die(void *arg)
 		if (t->rc == ERR_OK)
 			t->rc = job_run(s, &end, &t->err);
 		if (t->rc == ERR_OK && i % 2 == 1)
-			t->rc = store_drop(s, &name, &t->err);
+			t->rc = store_drop(s, &name, NULL, &t->err);
 	}
 	return NULL;
 }
@@ -289,7 +335,7 @@ static void leave_some_alive(struct fixture *f)
 	RUN(f, .id = 2, .seed = 2, .to = LONG, .finish = true);
 	RUN(f, .id = 3, .seed = 2, .to = LONG, .finish = true);
 	RUN(f, .id = 4, .seed = 4, .to = 90, .finish = true);
-	EXPIRE(f, 4, 0, 90, true);
+	EXPIRE(f, 4, 1000, 90, true);
 	RUN(f, .id = 5, .seed = 5, .to = LONG, .abandon = true);
 }
 
@@ -306,7 +352,9 @@ static void counts_outlive_a_crash(void **state)
 
 #define EXPIRE_PROMISES(X)                                       \
 	X(what_expires_tells_how_many_bytes_it_frees)            \
-	X(what_expires_may_leave_a_tombstone_that_expires_too)   \
+	X(what_expires_stays_spent_and_that_expires_too)         \
+	X(what_is_not_due_does_not_expire)                       \
+	X(who_drops_forgets_no_tombstone)                        \
 	X(a_concatenation_that_expires_takes_what_only_it_needs) \
 	X(whoever_becomes_due_earlier_is_found_first)            \
 	X(nothing_that_is_due_is_overlooked)                     \

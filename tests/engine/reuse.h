@@ -123,7 +123,7 @@ static void reuse_is_refused_where_it_makes_no_sense(void **state)
 	RUN(f, .id = 1, .seed = 1, .to = 1000, .finish = true);
 	RUN(f, .id = 2, .seed = 2, .to = 10);
 	RUN(f, .id = 4, .seed = 2, .to = 10);
-	OK(f, store_terminate(f->store, &gone, 5000, &f->err));
+	OK(f, store_terminate(f->store, &gone, 5000, NULL, &f->err));
 	digest_of_upload(f, 1, &d);
 	assert_int_equal(reuse_code(f, (struct job){ .id = 3 }, &other), ERR_NOTFOUND);
 	assert_int_equal(reuse_code(f, (struct job){ .id = 1 }, &d), ERR_EXISTS);
@@ -165,7 +165,7 @@ static void *reuse_what_comes_and_goes(void *arg)
 		if (t->rc == ERR_OK && !same)
 			t->rc = err_set(&t->err, ERR_DAMAGED, "other bytes");
 		if (t->rc == ERR_OK)
-			t->rc = store_drop(t->f->store, &name, &t->err);
+			t->rc = store_drop(t->f->store, &name, NULL, &t->err);
 	}
 	return NULL;
 }

@@ -158,7 +158,7 @@ static void a_store_of_format_3_is_counted_once(void **state)
 	RUN(f, .id = 2, .seed = 2, .to = 5000, .finish = true);
 	RUN(f, .id = 3, .seed = 3, .to = 70);
 	RUN(f, .id = 4, .seed = 4, .to = 80);
-	OK(f, store_terminate(f->store, &gone, 5000, &f->err));
+	OK(f, store_terminate(f->store, &gone, 5000, NULL, &f->err));
 	join_1_2(f);
 	r = raw_open(f);
 	raw_put(r, &k, (struct bytes){ (const uint8_t *)"\0\0\0\3", 4 });
