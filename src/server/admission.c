@@ -54,11 +54,13 @@ static struct reply *refusal_of(enum err_code rc)
 /* ERR_BUSY: the bucket is not in memory (any more). */
 static enum err_code charge(struct admission *a, uint64_t weight, struct reply **refusal)
 {
+	const int64_t now_ms = clock_mono_ms();
 	struct quota_refusal why;
 	enum err_code rc = quota_enter(request_server(a->req)->quota, &a->permit.bucket,
-				       request_settings(a->req), weight, clock_mono_ms(), &why);
+				       request_settings(a->req), weight, now_ms, &why);
 
 	if (rc == ERR_OK) {
+		a->charged_ms = now_ms;
 		a->charged = true;
 		a->weight = weight;
 	} else if (rc != ERR_BUSY) {
@@ -100,7 +102,8 @@ void admission_fini(struct admission *a, bool stays)
 	if (a->charged && stays)
 		quota_let_go(q, &a->permit.bucket);
 	else if (a->charged)
-		quota_undo(q, &a->permit.bucket, a->weight);
+		quota_undo(q, &a->permit.bucket, request_settings(a->req), a->weight, a->charged_ms,
+			   clock_mono_ms());
 	a->charged = false;
 	upload_free(a->there);
 	a->there = NULL;

@@ -21,6 +21,7 @@ struct admission {
 	bool asked_again;
 	bool charged; /* in the bucket: the upload, and these bytes */
 	uint64_t weight;
+	int64_t charged_ms; /* when */
 };
 
 /* Goes on, at first and after each wait: HTTP_WAIT, or HTTP_GO when it is known. *refusal is the

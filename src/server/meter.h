@@ -21,6 +21,8 @@ struct meter {
 	bool grows;       /* its length is not known: it weighs what has come */
 	uint64_t charged; /* what the upload weighs in memory's sums */
 	uint64_t stored;  /* ... and in the store */
+	uint64_t to_come; /* of what was announced, and counts in its minute: not here yet */
+	int64_t began_ms; /* when that was counted */
 };
 
 /* rec: the upload as it is stored, or created; length: from now on, or UPLOAD_LENGTH_UNKNOWN;
@@ -34,12 +36,13 @@ enum err_code meter_begin(struct meter *m, struct quota *q, const struct upload 
 enum err_code meter_reach(struct meter *m, uint64_t offset, struct quota_refusal *why);
 
 /* So many more have been. */
-void meter_count(const struct meter *m, uint64_t bytes);
+void meter_count(struct meter *m, uint64_t bytes);
 
 /* The store has the upload now, and it weighs that much there. */
 void meter_stored(struct meter *m, uint64_t weight);
 
-/* Gives back what is charged and not stored: nothing more comes. Again is fine. */
+/* Gives back what is charged and not stored, announced and not sent: nothing more comes. Again is
+ * fine. */
 void meter_settle(struct meter *m);
 
 /* The same, and lets go of the bucket. */

@@ -40,6 +40,22 @@ void minute_add(struct minute *m, uint64_t n, int64_t age_s, int64_t now_ms)
 	m->sum += n;
 }
 
+/* It may have been counted into a later second than its own, see advance(). */
+void minute_take(struct minute *m, uint64_t n, int64_t then_ms, int64_t now_ms)
+{
+	advance(m, now_ms / 1000);
+	if (m->newest_s - then_ms / 1000 >= MINUTE_S)
+		return; /* forgotten by now */
+	for (int64_t s = then_ms / 1000; n > 0 && s <= m->newest_s; s++) {
+		uint64_t *slot = slot_of(m, s);
+		const uint64_t part = n < *slot ? n : *slot;
+
+		*slot -= part;
+		m->sum -= part;
+		n -= part;
+	}
+}
+
 unsigned minute_wait_s(const struct minute *m, uint64_t limit, int64_t now_ms)
 {
 	int64_t s = m->newest_s < MINUTE_S ? 0 : m->newest_s - MINUTE_S + 1, ms;

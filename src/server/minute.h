@@ -18,6 +18,9 @@ uint64_t minute_sum(struct minute *m, int64_t now_ms);
 /* n more came, age_s seconds ago (0: now). */
 void minute_add(struct minute *m, uint64_t n, int64_t age_s, int64_t now_ms);
 
+/* n of what came at then_ms did not come after all. */
+void minute_take(struct minute *m, uint64_t n, int64_t then_ms, int64_t now_ms);
+
 /* Seconds until the sum, which is not below the limit now, will be if nothing comes meanwhile. */
 unsigned minute_wait_s(const struct minute *m, uint64_t limit, int64_t now_ms);
 

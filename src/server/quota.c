@@ -222,12 +222,12 @@ static enum err_code begin_upload(struct entry *x, uint64_t limit, int64_t now_m
 {
 	struct recent *r;
 
-	if (limit == 0 && x->recent == NULL)
+	if (limit == 0)
 		return ERR_OK;
 	r = recent_of(x);
 	if (r == NULL)
 		return ERR_NOMEM;
-	if (limit != 0 && minute_sum(&r->uploads, now_ms) >= limit)
+	if (minute_sum(&r->uploads, now_ms) >= limit)
 		return refuse_rate(why, "uploads-per-minute",
 				   minute_wait_s(&r->uploads, limit, now_ms));
 	minute_add(&r->uploads, 1, 0, now_ms);
@@ -357,10 +357,22 @@ enum err_code quota_enter(struct quota *q, const struct bucket_id *b, const stru
 	return rc;
 }
 
-void quota_undo(struct quota *q, const struct bucket_id *b, uint64_t weight)
+void quota_undo(struct quota *q, const struct bucket_id *b, const struct settings *limits,
+		uint64_t weight, int64_t then_ms, int64_t now_ms)
 {
-	quota_leave(q, b, 1, weight);
-	quota_let_go(q, b);
+	struct shard *s = shard_of(q, b);
+	struct entry *x;
+
+	if (!bucket_given(b))
+		return;
+	pthread_mutex_lock(&s->lock);
+	x = find(s, b);
+	assert(x != NULL);
+	give_back(x, 1, weight);
+	if (limits->quota_uploads_per_minute != 0 && x->recent != NULL)
+		minute_take(&x->recent->uploads, 1, then_ms, now_ms);
+	let_go(s, x);
+	pthread_mutex_unlock(&s->lock);
 }
 
 bool quota_hold(struct quota *q, const struct bucket_id *b)
@@ -450,7 +462,7 @@ void quota_drop_end(struct quota *q, const struct bucket_id *b)
 /* ---- rates ---- */
 
 /* Under lock. */
-static enum err_code check_sent(struct entry *x, uint64_t limit, int64_t now_ms,
+static enum err_code begin_body(struct entry *x, uint64_t limit, uint64_t announced, int64_t now_ms,
 				struct quota_refusal *why)
 {
 	struct recent *r;
@@ -460,13 +472,15 @@ static enum err_code check_sent(struct entry *x, uint64_t limit, int64_t now_ms,
 	r = recent_of(x);
 	if (r == NULL)
 		return ERR_NOMEM;
-	if (minute_sum(&r->bytes, now_ms) < limit)
-		return ERR_OK;
-	return refuse_rate(why, "bytes-per-minute", minute_wait_s(&r->bytes, limit, now_ms));
+	if (minute_sum(&r->bytes, now_ms) >= limit)
+		return refuse_rate(why, "bytes-per-minute",
+				   minute_wait_s(&r->bytes, limit, now_ms));
+	minute_add(&r->bytes, announced, 0, now_ms);
+	return ERR_OK;
 }
 
 enum err_code quota_may_send(struct quota *q, const struct bucket_id *b,
-			     const struct settings *limits, int64_t now_ms,
+			     const struct settings *limits, uint64_t announced, int64_t now_ms,
 			     struct quota_refusal *why)
 {
 	struct shard *s = shard_of(q, b);
@@ -478,9 +492,24 @@ enum err_code quota_may_send(struct quota *q, const struct bucket_id *b,
 	pthread_mutex_lock(&s->lock);
 	x = find(s, b);
 	if (x != NULL)
-		rc = check_sent(x, limits->quota_bytes_per_minute, now_ms, why);
+		rc = begin_body(x, limits->quota_bytes_per_minute, announced, now_ms, why);
 	pthread_mutex_unlock(&s->lock);
 	return rc;
+}
+
+void quota_not_sent(struct quota *q, const struct bucket_id *b, const struct settings *limits,
+		    uint64_t bytes, int64_t then_ms, int64_t now_ms)
+{
+	struct shard *s = shard_of(q, b);
+	struct entry *x;
+
+	if (!bucket_given(b) || limits->quota_bytes_per_minute == 0)
+		return;
+	pthread_mutex_lock(&s->lock);
+	x = find(s, b);
+	if (x != NULL && x->recent != NULL)
+		minute_take(&x->recent->bytes, bytes, then_ms, now_ms);
+	pthread_mutex_unlock(&s->lock);
 }
 
 void quota_sent(struct quota *q, const struct bucket_id *b, uint64_t bytes, int64_t now_ms)

@@ -54,8 +54,10 @@ enum err_code quota_load(struct quota *q, const struct bucket_id *b, struct err 
 enum err_code quota_enter(struct quota *q, const struct bucket_id *b, const struct settings *limits,
 			  uint64_t weight, int64_t now_ms, struct quota_refusal *why);
 
-/* An upload that was charged has come to nothing: gives back, and lets go. */
-void quota_undo(struct quota *q, const struct bucket_id *b, uint64_t weight);
+/* An upload that was charged at then_ms has come to nothing: gives back, the attempt too, and lets
+ * go. */
+void quota_undo(struct quota *q, const struct bucket_id *b, const struct settings *limits,
+		uint64_t weight, int64_t then_ms, int64_t now_ms);
 
 /* Holds a bucket that is loaded; false if it is not. For workers: loads it before, if need be. Then
  * lets it go. */
@@ -75,11 +77,18 @@ void quota_leave(struct quota *q, const struct bucket_id *b, uint64_t uploads, u
 void quota_drop_begin(struct quota *q, const struct bucket_id *b);
 void quota_drop_end(struct quota *q, const struct bucket_id *b);
 
-/* Whether the bucket has sent less than it may in a minute: asked before a body is taken. The same
- * errors. */
+/* Whether the bucket has sent less than it may in a minute: asked before a body is taken. What is
+ * announced of that counts from then on, so that many which begin together do not get past the
+ * limit; 0 if nobody knows. The same errors. */
 enum err_code quota_may_send(struct quota *q, const struct bucket_id *b,
-			     const struct settings *limits, int64_t now_ms,
+			     const struct settings *limits, uint64_t announced, int64_t now_ms,
 			     struct quota_refusal *why);
+
+/* Of what was announced at then_ms so much did not come. */
+void quota_not_sent(struct quota *q, const struct bucket_id *b, const struct settings *limits,
+		    uint64_t bytes, int64_t then_ms, int64_t now_ms);
+
+/* Bytes have come that were not announced. */
 void quota_sent(struct quota *q, const struct bucket_id *b, uint64_t bytes, int64_t now_ms);
 
 /* What is charged now; false if it is not in memory. For tests. */

@@ -850,6 +850,65 @@ static void who_has_sent_enough_waits(void **state)
 	assert_int_equal(tus_delete(&t), 204);
 }
 
+/* A request of which only the beginning comes. */
+static struct client *begin_put(const char *bucket, size_t announced)
+{
+	struct client *c = client_open(server.port);
+
+	assert_true(client_sendf(c,
+				 "PUT /v1/media HTTP/1.1\r\nHost: localhost\r\n%s"
+				 "Content-Length: %zu\r\n\r\n",
+				 as(bucket), announced));
+	assert_true(client_send(c, bytes, 1000));
+	client_nap(200);
+	return c;
+}
+
+static void bodies_that_begin_together_do_not_get_past_the_limit(void **state)
+{
+	const char *bucket = fresh_bucket();
+	struct client *first = begin_put(bucket, 60000), *second = begin_put(bucket, 60000);
+	struct answer a;
+	int status = 429;
+
+	(void)state;
+	assert_refused(bucket, 1, 429, "bytes-per-minute");
+	client_reset(first); /* what did not come does not count, nor does the attempt */
+	for (int i = 0; i < 100 && status == 429; i++) {
+		client_nap(20);
+		status = put(bucket, 10);
+	}
+	assert_int_equal(status, 201);
+	/* what was let in may end */
+	assert_true(client_send(second, bytes + 1000, 59000));
+	client_answer(second, false, &a, NULL);
+	assert_status(&a, 201);
+	answer_free(&a);
+	client_close(second);
+	assert_int_equal(put(bucket, 50000), 201);
+	assert_refused(bucket, 1, 429, "bytes-per-minute");
+}
+
+static void an_attempt_that_is_refused_does_not_count(void **state)
+{
+	const char *bucket = fresh_bucket();
+	char fields[MINTER_FIELD_SIZE + 128];
+	struct answer a;
+
+	(void)state;
+	(void)snprintf(fields, sizeof(fields),
+		       "%sRepr-Digest: sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:\r\n",
+		       as(bucket));
+	for (int i = 0; i < 10; i++) {
+		http_request(server.port, "PUT", "/v1/media", fields, bytes, 10, &a);
+		assert_status(&a, 400);
+		answer_free(&a);
+	}
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(put(bucket, 10), 201);
+	assert_refused(bucket, 10, 429, "uploads-per-minute");
+}
+
 static void bytes_count_whatever_becomes_of_them(void **state)
 {
 	const char *bucket = fresh_bucket();
@@ -975,6 +1034,8 @@ int main(void)
 		cmocka_unit_test(as_many_uploads_a_minute_as_may_begin),
 		cmocka_unit_test(a_restart_does_not_forgive),
 		cmocka_unit_test(who_has_sent_enough_waits),
+		cmocka_unit_test(bodies_that_begin_together_do_not_get_past_the_limit),
+		cmocka_unit_test(an_attempt_that_is_refused_does_not_count),
 		cmocka_unit_test(bytes_count_whatever_becomes_of_them),
 	};
 

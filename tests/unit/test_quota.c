@@ -165,7 +165,7 @@ static void nobody_enters_before_it_is_known_what_is_there(void **state)
 	assert_int_equal(enter(f, b, 1), ERR_BUSY);
 	assert_false(quota_hold(f->quota, &b));
 	assert_int_equal(quota_grow(f->quota, &b, &f->limits, 1, &f->why), ERR_BUSY);
-	assert_int_equal(quota_may_send(f->quota, &b, &f->limits, NOW, &f->why), ERR_BUSY);
+	assert_int_equal(quota_may_send(f->quota, &b, &f->limits, 0, NOW, &f->why), ERR_BUSY);
 	load(f, b);
 	assert_true(loaded(f, b));
 	assert_int_equal(enter(f, b, 1), ERR_OK);
@@ -226,7 +226,7 @@ static void as_many_bytes_as_may_be_and_not_one_more(void **state)
 	assert_refused(f, enter(f, b, 1), "bytes", 507);
 	/* nothing is no byte more */
 	assert_int_equal(enter(f, b, 0), ERR_OK);
-	quota_undo(f->quota, &b, 100);
+	quota_undo(f->quota, &b, &f->limits, 100, NOW, NOW);
 	assert_sums(f, b, 1, 0);
 	assert_int_equal(quota_grow(f->quota, &b, &f->limits, 99, &f->why), ERR_OK);
 	assert_int_equal(quota_grow(f->quota, &b, &f->limits, 1, &f->why), ERR_OK);
@@ -280,12 +280,13 @@ static void without_a_bucket_nothing_is_limited(void **state)
 	for (int i = 0; i < 10; i++) {
 		assert_int_equal(enter(f, none, 1000), ERR_OK);
 		assert_int_equal(quota_grow(f->quota, &none, &f->limits, 9, &f->why), ERR_OK);
-		assert_int_equal(quota_may_send(f->quota, &none, &f->limits, NOW, &f->why), ERR_OK);
+		assert_int_equal(quota_may_send(f->quota, &none, &f->limits, 0, NOW, &f->why),
+				 ERR_OK);
 		quota_sent(f->quota, &none, 1000, NOW);
 	}
 	assert_true(quota_hold(f->quota, &none));
 	quota_let_go(f->quota, &none);
-	quota_undo(f->quota, &none, 1000);
+	quota_undo(f->quota, &none, &f->limits, 1000, NOW, NOW);
 	quota_drop_begin(f->quota, &none);
 	leave(f, none, 10, 10);
 	quota_drop_end(f->quota, &none);
@@ -307,12 +308,12 @@ static void sums_never_overflow(void **state)
 	assert_sums(f, b, 1, 1);
 	assert_refused(f, quota_grow(f->quota, &b, &f->limits, UINT64_MAX, &f->why), "bytes", 507);
 	f->limits.quota_bytes_per_minute = UINT64_MAX;
-	assert_int_equal(quota_may_send(f->quota, &b, &f->limits, NOW, &f->why), ERR_OK);
+	assert_int_equal(quota_may_send(f->quota, &b, &f->limits, 0, NOW, &f->why), ERR_OK);
 	for (int i = 0; i < 3; i++)
 		quota_sent(f->quota, &b, UINT64_MAX / 2 + 1, NOW + i * 1000);
-	assert_refused(f, quota_may_send(f->quota, &b, &f->limits, NOW + 3000, &f->why),
+	assert_refused(f, quota_may_send(f->quota, &b, &f->limits, 0, NOW + 3000, &f->why),
 		       "bytes-per-minute", 429);
-	assert_int_equal(quota_may_send(f->quota, &b, &f->limits, NOW + 60000, &f->why), ERR_OK);
+	assert_int_equal(quota_may_send(f->quota, &b, &f->limits, 0, NOW + 60000, &f->why), ERR_OK);
 }
 
 static void who_gives_back_too_much_gets_nothing_for_it(void **state)
@@ -367,7 +368,7 @@ static enum err_code may_send(struct fixture *f, int64_t now_ms)
 {
 	const struct bucket_id b = ALICE;
 
-	return quota_may_send(f->quota, &b, &f->limits, now_ms, &f->why);
+	return quota_may_send(f->quota, &b, &f->limits, 0, now_ms, &f->why);
 }
 
 static void sent(struct fixture *f, uint64_t n, int64_t now_ms)
@@ -394,6 +395,66 @@ static void bytes_are_taken_until_a_minutes_are_full(void **state)
 	assert_refused(f, may_send(f, NOW + 66999), "bytes-per-minute", 429);
 	assert_int_equal(f->why.retry_after_s, 1);
 	assert_int_equal(may_send(f, NOW + 67000), ERR_OK);
+}
+
+static enum err_code begin(struct fixture *f, uint64_t announced, int64_t now_ms)
+{
+	const struct bucket_id b = ALICE;
+
+	return quota_may_send(f->quota, &b, &f->limits, announced, now_ms, &f->why);
+}
+
+static void not_sent(struct fixture *f, uint64_t n, int64_t then_ms, int64_t now_ms)
+{
+	const struct bucket_id b = ALICE;
+
+	quota_not_sent(f->quota, &b, &f->limits, n, then_ms, now_ms);
+}
+
+static void what_is_announced_counts_before_it_comes(void **state)
+{
+	struct fixture *f = *state;
+
+	f->limits.quota_bytes_per_minute = 100;
+	load(f, ALICE);
+	assert_int_equal(begin(f, 99, NOW), ERR_OK);
+	assert_int_equal(begin(f, 500, NOW + 5000), ERR_OK);
+	assert_refused(f, begin(f, 1, NOW + 5000), "bytes-per-minute", 429);
+	assert_refused(f, begin(f, 0, NOW + 5000), "bytes-per-minute", 429);
+	/* the second is broken off after 20, then the first after 80 */
+	not_sent(f, 480, NOW + 5000, NOW + 8000);
+	assert_refused(f, begin(f, 1, NOW + 8000), "bytes-per-minute", 429);
+	assert_int_equal(f->why.retry_after_s, 52);
+	not_sent(f, 19, NOW, NOW + 9000);
+	assert_refused(f, begin(f, 1, NOW + 9000), "bytes-per-minute", 429);
+	not_sent(f, 1, NOW, NOW + 9000);
+	assert_int_equal(begin(f, 1, NOW + 9000), ERR_OK);
+	assert_refused(f, begin(f, 1, NOW + 9000), "bytes-per-minute", 429);
+	/* what is forgotten is not given back */
+	not_sent(f, 79, NOW, NOW + 60000);
+	assert_int_equal(begin(f, 78, NOW + 60000), ERR_OK);
+	assert_int_equal(begin(f, 1, NOW + 60000), ERR_OK);
+	assert_refused(f, begin(f, 1, NOW + 60000), "bytes-per-minute", 429);
+}
+
+static void an_attempt_that_comes_to_nothing_is_given_back(void **state)
+{
+	struct fixture *f = *state;
+	const struct bucket_id b = ALICE;
+
+	f->limits.quota_uploads_per_minute = 2;
+	load(f, b);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(enter_at(f, b, 10, NOW + i), ERR_OK);
+		quota_undo(f->quota, &b, &f->limits, 10, NOW + i, NOW + i * 1000);
+	}
+	assert_sums(f, b, 0, 0);
+	assert_int_equal(enter_at(f, b, 1, NOW + 5000), ERR_OK);
+	assert_int_equal(enter_at(f, b, 1, NOW + 5000), ERR_OK);
+	assert_refused(f, enter_at(f, b, 1, NOW + 5000), "uploads-per-minute", 429);
+	/* one of long ago */
+	quota_undo(f->quota, &b, &f->limits, 1, NOW - 70000, NOW + 5000);
+	assert_refused(f, enter_at(f, b, 1, NOW + 5000), "uploads-per-minute", 429);
 }
 
 static void the_wait_is_as_long_as_it_takes_and_no_longer(void **state)
@@ -556,7 +617,7 @@ static void bring(struct fixture *f, size_t at, unsigned n)
 	if (quota_enter(f->quota, &b, &no_limits, weight, NOW, &why) != ERR_OK)
 		return; /* forgotten again */
 	if (n % 7 == 0) {
-		quota_undo(f->quota, &b, weight);
+		quota_undo(f->quota, &b, &no_limits, weight, NOW, NOW);
 		return;
 	}
 	if (n % 3 == 0) {
@@ -676,6 +737,8 @@ int main(void)
 		TEST(as_many_uploads_begin_in_a_minute_as_may),
 		TEST(one_a_second_is_sixty_a_minute),
 		TEST(bytes_are_taken_until_a_minutes_are_full),
+		TEST(what_is_announced_counts_before_it_comes),
+		TEST(an_attempt_that_comes_to_nothing_is_given_back),
 		TEST(the_wait_is_as_long_as_it_takes_and_no_longer),
 		TEST(a_clock_read_late_does_no_harm),
 		TEST(a_restart_forgives_nothing),
