@@ -1,5 +1,5 @@
-/* ids - the names things have: an upload by 16 random bytes, a blob by the SHA-256 of what is in it,
- * and a bucket, against which quotas count, by a hash of its name. */
+/* ids - the names things have: an upload by 16 random bytes, a blob by the SHA-256 of what is in
+ * it, and a bucket, against which quotas count, by a hash of its name. */
 #ifndef RESTANTE_BASE_IDS_H
 #define RESTANTE_BASE_IDS_H
 
