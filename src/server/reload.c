@@ -171,23 +171,32 @@ static void replace(struct reload *r, struct settings *settings, struct keys *ke
 	atomic_store(&r->server->keys, keys);
 }
 
-static void say_fixed_changes(const struct reload *r, const struct settings *fresh, FILE *lines)
+/* What differs and stays as it is; NULL: nothing. The caller's to free. */
+static char *fixed_changes(const struct settings *running, const struct settings *fresh)
 {
 	char *names = NULL;
 	size_t size = 0, count = 0;
 	FILE *f = open_memstream(&names, &size);
 
 	if (f == NULL)
-		return;
-	count = settings_fixed_changes(r->settings, fresh, f);
+		return NULL;
+	count = settings_fixed_changes(running, fresh, f);
 	(void)fclose(f);
 	if (count > 0)
-		log_warn("event=reload needs_restart=\"%s\"", names);
-	for (char *p = names; p != NULL && *p != '\0'; p++)
-		*p = *p == ' ' ? '\n' : *p;
-	if (lines != NULL && count > 0)
-		(void)fprintf(lines, "%s\n", names);
+		return names;
 	free(names);
+	return NULL;
+}
+
+static void say_fixed_changes(char *names, FILE *lines)
+{
+	if (names == NULL)
+		return;
+	log_warn("event=reload needs_restart=\"%s\"", names);
+	for (char *p = names; *p != '\0'; p++)
+		*p = *p == ' ' ? '\n' : *p;
+	if (lines != NULL)
+		(void)fprintf(lines, "%s\n", names);
 }
 
 static enum err_code reload_locked(struct reload *r, FILE *fixed, struct listening *l,
@@ -195,18 +204,24 @@ static enum err_code reload_locked(struct reload *r, FILE *fixed, struct listeni
 {
 	struct settings *fresh = NULL;
 	struct keys *keys = NULL;
+	char *names = NULL;
 	enum err_code rc = read_settings(r, &fresh, l, e);
 
+	if (rc == ERR_OK)
+		names = fixed_changes(r->settings, fresh);
+	if (rc == ERR_OK)
+		rc = told(l, settings_keep_fixed(fresh, r->settings, e), e);
 	if (rc == ERR_OK)
 		rc = read_keys(r, &keys, l, e);
 	if (rc == ERR_OK)
 		rc = read_rest(r, fresh, l, e);
 	if (rc == ERR_OK) {
-		say_fixed_changes(r, fresh, fixed);
-		settings_keep_fixed(fresh, r->settings);
+		say_fixed_changes(names, fixed);
 		replace(r, fresh, keys);
+		free(names);
 		return ERR_OK;
 	}
+	free(names);
 	keys_free(keys);
 	if (fresh != NULL)
 		settings_end(fresh);

@@ -8,15 +8,24 @@
 #include "server/settings_table.h"
 #include "server/settings_value.h"
 
+/* Of both kinds, so that there is room for others of either. */
+static void drop_listeners(struct settings *s)
+{
+	settings_value_drop(s, settings_table_find("listen"));
+	settings_value_drop(s, settings_table_find("listen_tls"));
+}
+
 /* What a block cannot say is in its host as it is here. ERR_NOMEM. */
 static enum err_code share(struct settings *s, struct err *e)
 {
 	enum err_code rc = ERR_OK;
 
-	for (size_t h = 0; h < s->host_count; h++)
+	for (size_t h = 0; h < s->host_count; h++) {
+		drop_listeners(&s->hosts[h]);
 		for (size_t i = 0; rc == ERR_OK && i < SETTINGS_COUNT; i++)
 			if (!settings_table[i].host)
 				rc = settings_value_copy(&s->hosts[h], s, &settings_table[i], e);
+	}
 	return rc;
 }
 
@@ -28,8 +37,7 @@ enum err_code settings_add_listen(struct settings *s, const char *address, bool 
 	enum err_code rc = listen_check(address, e);
 
 	if (rc == ERR_OK && !*replaced) {
-		settings_value_drop(s, settings_table_find("listen"));
-		settings_value_drop(s, settings_table_find("listen_tls"));
+		drop_listeners(s);
 		*replaced = true;
 	}
 	if (rc == ERR_OK)
@@ -139,13 +147,14 @@ size_t settings_fixed_changes(const struct settings *running, const struct setti
 	return count;
 }
 
-void settings_keep_fixed(struct settings *wanted, const struct settings *running)
+enum err_code settings_keep_fixed(struct settings *wanted, const struct settings *running,
+				  struct err *e)
 {
-	for (size_t i = 0; i < SETTINGS_COUNT; i++) {
-		const struct setting *t = &settings_table[i];
+	enum err_code rc = ERR_OK;
 
-		if (!t->live && !settings_table_is_list(t))
-			(void)settings_value_copy(wanted, running, t, NULL);
-	}
-	(void)share(wanted, NULL);
+	drop_listeners(wanted);
+	for (size_t i = 0; rc == ERR_OK && i < SETTINGS_COUNT; i++)
+		if (!settings_table[i].live)
+			rc = settings_value_copy(wanted, running, &settings_table[i], e);
+	return rc == ERR_OK ? share(wanted, e) : rc;
 }

@@ -140,9 +140,10 @@ enum err_code settings_set_data_dir(struct settings *s, const char *dir, struct 
 size_t settings_fixed_changes(const struct settings *running, const struct settings *wanted,
 			      FILE *out);
 
-/* Puts the running values of what cannot change at run time into `wanted`, so that after a reload
- * everyone sees what is in force. Listeners are left as they are. */
-void settings_keep_fixed(struct settings *wanted, const struct settings *running);
+/* Puts the running values of what cannot change at run time into `wanted`, listeners too, so that
+ * after a reload everyone sees what is in force. ERR_NOMEM: some of them are. */
+enum err_code settings_keep_fixed(struct settings *wanted, const struct settings *running,
+				  struct err *e);
 
 /* The key of that id, to check grants with; NULL: there is none. */
 const uint8_t *settings_grant_key(const struct settings *s, const char *kid);

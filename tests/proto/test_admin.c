@@ -298,6 +298,41 @@ static void a_bad_reload_changes_nothing_and_says_why(void **state)
 	assert_int_equal(admin_status(s, "POST", "/admin/reload"), 200);
 }
 
+/* What running-config and a reload say of listeners, which cannot change while it runs. */
+static void assert_listens(struct test_server *s, const char *line, const char *needs_restart)
+{
+	char url[96];
+	struct answer a;
+
+	admin_ask(s, "POST", "/admin/reload", &a);
+	assert_status(&a, 200);
+	assert_string_equal((const char *)a.body, needs_restart);
+	answer_free(&a);
+	admin_ask(s, "GET", "/admin/running-config", &a);
+	assert_true(admin_has(&a, line));
+	(void)snprintf(url, sizeof(url), "# listening on %s\n", s->url);
+	assert_true(admin_has(&a, url));
+	answer_free(&a);
+}
+
+static void listeners_stay_what_they_are_until_a_restart(void **state)
+{
+	static const char first[] = CONF "listen = \"127.0.0.1:0\"\n";
+	static const char line[] = "\nlisten = [ \"127.0.0.1:0\" ]\n";
+	static const char differ[] = "{\"needs_restart\":[\"listen\"]}";
+	struct test_server s;
+
+	(void)state;
+	server_start(&s, &(struct test_server_options){ .config = first, .listen = "" });
+	assert_listens(&s, line, "{\"needs_restart\":[]}");
+	server_configure(&s, CONF "listen = \"127.0.0.1:1\"\n");
+	assert_listens(&s, line, differ);
+	assert_listens(&s, line, differ);
+	server_configure(&s, first);
+	assert_listens(&s, line, "{\"needs_restart\":[]}");
+	server_remove(&s);
+}
+
 /* ---- keys ---- */
 
 /* The number of the key that made a token: its second byte. */
@@ -561,6 +596,7 @@ int main(void)
 		TEST(running_config_is_a_file_that_is_taken),
 		TEST(a_reload_takes_up_what_it_can_and_names_the_rest),
 		TEST(a_bad_reload_changes_nothing_and_says_why),
+		TEST(listeners_stay_what_they_are_until_a_restart),
 		TEST(a_fresh_key_mints_at_once_and_old_tokens_stay_good),
 		TEST(a_snapshot_has_what_was_there_and_goes_when_told),
 		TEST(one_snapshot_at_a_time),

@@ -141,11 +141,39 @@ static void a_reload_keeps_what_needs_a_restart(void **state)
 
 	check_good(f, "");
 	assert_int_equal(settings_parse(&wanted, text, strlen(text), NULL, NULL, NULL), ERR_OK);
-	settings_keep_fixed(&wanted, &f->s);
+	assert_int_equal(settings_keep_fixed(&wanted, &f->s, &f->err), ERR_OK);
+	assert_int_equal(wanted.listen_count, 1);
+	assert_string_equal(wanted.listen[0].address, "127.0.0.1:8080");
+	assert_int_equal(settings_fixed_changes(&f->s, &wanted, stderr), 0);
 	assert_int_equal(wanted.upload_workers, 32);
 	assert_string_equal(wanted.store_engine, "rocksdb");
 	assert_int_equal(wanted.upload_max, 1 << 20);
 	assert_true(wanted.http_metrics);
+	settings_free(&wanted);
+}
+
+/* As many listeners as there may be, for those that run, all of the other kind. */
+static void a_reload_keeps_the_listeners_however_many_there_are(void **state)
+{
+	static const char tls[] = "tls { certificate = a; key = b } server a { } listen_tls = [";
+	struct fixture *f = *state;
+	struct settings wanted = { 0 };
+	char text[1024] = "";
+	size_t n;
+
+	check_good(f, "listen = [ 127.0.0.1:1, 127.0.0.1:2 ]; server a { }");
+	(void)strcpy(text, tls);
+	for (int i = 0; i < SETTINGS_LISTEN_MAX; i++) {
+		n = strlen(text);
+		(void)snprintf(text + n, sizeof(text) - n, " 127.0.0.1:%d,", i + 3);
+	}
+	(void)strcat(text, " ]");
+	assert_int_equal(settings_parse(&wanted, text, strlen(text), NULL, NULL, &f->err), ERR_OK);
+	assert_int_equal(wanted.listen_count, SETTINGS_LISTEN_MAX);
+	assert_int_equal(settings_keep_fixed(&wanted, &f->s, &f->err), ERR_OK);
+	assert_int_equal(wanted.listen_count, 2);
+	assert_int_equal(wanted.hosts[0].listen_count, 2);
+	assert_int_equal(settings_fixed_changes(&f->s, &wanted, stderr), 0);
 	settings_free(&wanted);
 }
 
@@ -341,6 +369,7 @@ int main(void)
 		TEST(a_bad_flag_changes_nothing),
 		TEST(what_needs_a_restart_is_named),
 		TEST(a_reload_keeps_what_needs_a_restart),
+		TEST(a_reload_keeps_the_listeners_however_many_there_are),
 		TEST(the_sample_file_is_what_the_table_prints),
 		TEST(the_manual_has_what_the_table_prints),
 		TEST(the_sample_file_loads_as_it_is),

@@ -401,7 +401,7 @@ static void flags_and_reloads_reach_hosts(void **state)
 	assert_string_equal(f->s.hosts[0].listen[0].address, "127.0.0.1:3");
 	assert_string_equal(f->s.hosts[0].data_dir, "/b");
 	assert_int_equal(settings_parse(&wanted, text, strlen(text), NULL, NULL, NULL), ERR_OK);
-	settings_keep_fixed(&wanted, &f->s);
+	assert_int_equal(settings_keep_fixed(&wanted, &f->s, &f->err), ERR_OK);
 	assert_int_equal(wanted.hosts[0].upload_workers, 32);
 	assert_string_equal(wanted.hosts[0].data_dir, "/b");
 	assert_int_equal(wanted.hosts[0].upload_max, 1 << 20);

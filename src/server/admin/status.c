@@ -134,16 +134,26 @@ static enum http_next stats(struct request *req)
 	return request_reply(req, errand_json(200, j));
 }
 
+/* Those of the settings may be others: port 0, or sockets that were handed over. */
+static void print_listeners(const struct server *s, FILE *f)
+{
+	for (size_t i = 0; i < s->listener_count; i++)
+		(void)fprintf(f, "# listening on %s%s\n", s->listeners[i].url,
+			      s->listeners[i].inherited ? ", a socket handed over" : "");
+}
+
 /* As a file that gives the same settings; without secrets. */
 static enum http_next config(struct request *req)
 {
+	struct server *s = request_server(req);
 	char *text = NULL;
 	size_t len = 0;
 	FILE *f = open_memstream(&text, &len);
 	struct reply *r = f == NULL ? NULL : reply_new(200);
 
 	if (f != NULL) {
-		settings_print_running(server_settings(request_server(req)), f);
+		print_listeners(s, f);
+		settings_print_running(server_settings(s), f);
 		(void)fclose(f);
 	}
 	if (r == NULL || text == NULL) {
