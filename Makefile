@@ -58,7 +58,7 @@ STORAGE := storage/chunk.c storage/acks.c storage/store.c storage/scrub.c storag
            storage/rocksdb/snapshot.c
 FAULTY  := storage/faulty/faulty.c
 SERVER  := src/server/settings.c src/server/settings_table.c src/server/settings_value.c src/server/settings_load.c src/server/hosts.c \
-           src/server/settings_print.c src/server/keys.c src/server/metrics.c src/server/metrics_print.c src/server/process.c src/server/logs.c src/server/access.c src/server/workers.c \
+           src/server/settings_print.c src/server/keys.c src/server/keys_file.c src/server/metrics.c src/server/metrics_print.c src/server/process.c src/server/logs.c src/server/access.c src/server/workers.c \
            src/server/reply.c src/server/cache.c src/server/media.c src/server/params.c \
            src/server/piece.c src/server/session.c src/server/session_turns.c src/server/session_commit.c src/server/problem.c src/server/answer.c src/server/pages.c \
            src/server/body.c src/server/fetch.c src/server/fetch_answer.c src/server/fetch_send.c src/server/manage.c src/server/health.c \

@@ -32,6 +32,7 @@ struct writer;
 
 struct store_options {
 	const char *dir;            /* folder of the store, made if missing; memory ignores it */
+	bool existing;              /* a store that is not there is not made: ERR_NOTFOUND */
 	uint64_t segment_threshold; /* appends expected to be at least this long go as segments */
 	uint64_t segment_size;      /* bytes in a segment */
 	uint64_t write_buffer;      /* bytes the engine may gather in memory before it flushes */

@@ -134,6 +134,13 @@ static int failed(const struct err *e)
 	return e->code == ERR_INVALID ? USAGE : FAILED;
 }
 
+/* Not for what the command line says, but for what there is. */
+static int refused(const struct err *e)
+{
+	(void)failed(e);
+	return FAILED;
+}
+
 static void report_damage(void *ctx, const struct digest *blob, const char *why)
 {
 	char hex[HEX_LEN(32) + 1];
@@ -152,9 +159,15 @@ static int scrub_store(const struct settings *set)
 	struct store *s;
 	struct err e = { 0 };
 
+	if (restore_none_open(set->data_dir, &e) != ERR_OK)
+		return refused(&e);
 	run_store_options(set, dir, sizeof(dir), &opt);
-	if (access(dir, F_OK) == 0)
-		sandbox_files(&sb, set, NULL);
+	opt.existing = true;
+	if (access(dir, F_OK) != 0) { /* nor is there a folder to be confined to */
+		(void)err_set(&e, ERR_NOTFOUND, "there is no store in %.100s", set->data_dir);
+		return refused(&e);
+	}
+	sandbox_files(&sb, set, NULL);
 	if (store_open(&s, set->store_engine, &opt, &e) != ERR_OK)
 		return failed(&e);
 	if (scrub(s, report_damage, NULL, &r, &e) != ERR_OK) {
@@ -169,16 +182,14 @@ static int scrub_store(const struct settings *set)
 
 static int rotate_keys(const struct settings *set)
 {
-	struct keys *k;
 	struct sandbox sb;
 	struct err e = { 0 };
 
 	if (run_make_data_dir(set->data_dir, &e) != ERR_OK)
 		return failed(&e);
+	if (restore_none_open(set->data_dir, &e) != ERR_OK)
+		return refused(&e);
 	sandbox_files(&sb, set, NULL);
-	if (keys_open(&k, set->data_dir, clock_now_s(), &e) != ERR_OK)
-		return failed(&e);
-	keys_free(k);
 	if (keys_rotate(set->data_dir, clock_now_s(), settings_longest_ttl(set), &e) != ERR_OK)
 		return failed(&e);
 	(void)printf("a new token key is in %s/keys; send SIGHUP to a running server\n",

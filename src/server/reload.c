@@ -128,11 +128,14 @@ static enum err_code read_settings(struct reload *r, struct settings **out, stru
 	return told(l, rc, e);
 }
 
-static enum err_code read_keys(struct reload *r, struct keys **out, struct listening *l,
-			       struct err *e)
+static enum err_code read_keys(struct reload *r, const struct settings *fresh, struct keys **out,
+			       struct listening *l, struct err *e)
 {
 	l->what = "keys";
-	return told(l, keys_open(out, r->settings->data_dir, clock_now_s(), e), e);
+	return told(l,
+		    keys_open(out, r->settings->data_dir, clock_now_s(),
+			      settings_longest_ttl(fresh), e),
+		    e);
 }
 
 /* These two take effect as they succeed, so they come last; the first can be taken back. */
@@ -163,12 +166,13 @@ static void replace(struct reload *r, struct settings *settings, struct keys *ke
 					  r->replaced };
 	if (old != NULL)
 		r->replaced = old;
+	/* the keys first: their file knows of longer times that the settings allow */
+	r->keys = keys;
+	atomic_store(&r->server->keys, keys);
 	if (settings != NULL) {
 		r->settings = settings;
 		atomic_store(&r->server->settings, settings);
 	}
-	r->keys = keys;
-	atomic_store(&r->server->keys, keys);
 }
 
 /* What differs and stays as it is; NULL: nothing. The caller's to free. */
@@ -212,7 +216,7 @@ static enum err_code reload_locked(struct reload *r, FILE *fixed, struct listeni
 	if (rc == ERR_OK)
 		rc = told(l, settings_keep_fixed(fresh, r->settings, e), e);
 	if (rc == ERR_OK)
-		rc = read_keys(r, &keys, l, e);
+		rc = read_keys(r, fresh, &keys, l, e);
 	if (rc == ERR_OK)
 		rc = read_rest(r, fresh, l, e);
 	if (rc == ERR_OK) {
@@ -259,7 +263,8 @@ enum err_code reload_keys(struct reload *r, struct err *e)
 	enum err_code rc;
 
 	pthread_mutex_lock(&r->lock);
-	rc = keys_open(&fresh, r->settings->data_dir, clock_now_s(), e);
+	rc = keys_open(&fresh, r->settings->data_dir, clock_now_s(),
+		       settings_longest_ttl(r->settings), e);
 	if (rc == ERR_OK)
 		replace(r, NULL, fresh);
 	else

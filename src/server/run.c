@@ -180,7 +180,8 @@ static enum err_code open_tls(const struct running *r, struct err *e)
 static enum err_code open_keys(const struct running *r, struct err *e)
 {
 	struct keys *keys;
-	enum err_code rc = keys_open(&keys, r->settings->data_dir, clock_now_s(), e);
+	enum err_code rc = keys_open(&keys, r->settings->data_dir, clock_now_s(),
+				     settings_longest_ttl(r->settings), e);
 
 	if (rc == ERR_OK)
 		reload_begin(r->server.reload, keys, has_tls(r));

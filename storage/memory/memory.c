@@ -17,9 +17,11 @@ struct memory_writer {
 
 static enum err_code memory_open(void **self, const struct store_options *opt, struct err *e)
 {
-	struct memory *m = calloc(1, sizeof(*m));
+	struct memory *m;
 
-	(void)opt;
+	if (opt->existing)
+		return err_set(e, ERR_NOTFOUND, "this engine keeps nothing");
+	m = calloc(1, sizeof(*m));
 	if (m == NULL)
 		return err_set(e, ERR_NOMEM, "the engine");
 	pthread_mutex_init(&m->lock, NULL);

@@ -160,6 +160,20 @@ static enum err_code check_room(const char *path, struct err *e)
 	return ERR_OK;
 }
 
+/* RocksDB itself says of one without this file that there is none, and makes it. */
+static enum err_code check_existing(const char *path, struct err *e)
+{
+	char current[4096];
+	struct stat st;
+
+	(void)snprintf(current, sizeof(current), "%s/CURRENT", path);
+	if (stat(current, &st) == 0)
+		return ERR_OK;
+	if (errno == ENOENT || errno == ENOTDIR)
+		return err_set(e, ERR_NOTFOUND, "there is no store in %.100s", path);
+	return err_set(e, ERR_IO, "look at %.100s: %s", path, strerror(errno));
+}
+
 /* Segments that no ingest took over before a crash. */
 static enum err_code empty_tmp(const char *path, struct err *e)
 {
@@ -336,7 +350,7 @@ static enum err_code open_engine(void **self, const struct store_options *opt, s
 		rc = err_set(e, ERR_NOMEM, "the engine");
 		goto out;
 	}
-	rc = make_folder(opt->dir, e);
+	rc = opt->existing ? check_existing(opt->dir, e) : make_folder(opt->dir, e);
 	if (rc == ERR_OK)
 		rc = check_room(opt->dir, e);
 	if (rc == ERR_OK)

@@ -109,7 +109,7 @@ int main(int argc, char **argv)
 	if (run.bytes < sizeof(struct upload_id))
 		die("too few bytes", NULL);
 	pthread_mutex_init(&run.out, NULL);
-	if (keys_open(&run.keys, argv[1], run.now_s, &e) != ERR_OK ||
+	if (keys_open(&run.keys, argv[1], run.now_s, (uint64_t)run.ttl_s, &e) != ERR_OK ||
 	    store_open(&run.store, "rocksdb", &o, &e) != ERR_OK)
 		die(argv[1], &e);
 	for (unsigned i = 0; i < n; i++)

@@ -370,6 +370,23 @@ static void a_fresh_key_mints_at_once_and_old_tokens_stay_good(void **state)
 	assert_true(http_has(s->port, after.token, bytes, sizeof(bytes)));
 }
 
+/* The settings of today do not say how long tokens of earlier were made to last. */
+static void a_key_outlives_the_times_that_were_allowed(void **state)
+{
+	struct test_server *s = *state;
+	static const uint8_t bytes[] = "sealed";
+	struct placed before;
+
+	assert_int_equal(http_place(s->port, "", bytes, sizeof(bytes), &before), 201);
+	server_configure(s, "upload { min_free = 0; ttl_photo = 1s; ttl_video = 1s; ttl_voice = 1s;"
+			    " ttl_file = 1s; ttl_max = 1s }\nexpiry { interval = 0 }\n");
+	assert_int_equal(admin_status(s, "POST", "/admin/reload"), 200);
+	assert_int_equal(admin_status(s, "POST", "/admin/keys/rotate"), 200);
+	client_nap(3000);
+	assert_int_equal(admin_status(s, "POST", "/admin/keys/rotate"), 200);
+	assert_true(http_has(s->port, before.token, bytes, sizeof(bytes)));
+}
+
 /* ---- backup ---- */
 
 static bool is_there(const char *folder, const char *name)
@@ -598,6 +615,7 @@ int main(void)
 		TEST(a_bad_reload_changes_nothing_and_says_why),
 		TEST(listeners_stay_what_they_are_until_a_restart),
 		TEST(a_fresh_key_mints_at_once_and_old_tokens_stay_good),
+		TEST(a_key_outlives_the_times_that_were_allowed),
 		TEST(a_snapshot_has_what_was_there_and_goes_when_told),
 		TEST(one_snapshot_at_a_time),
 		TEST(a_start_removes_the_snapshots_of_the_run_before),

@@ -52,11 +52,24 @@ static int drop(void **state)
 	return 0;
 }
 
-static enum err_code reopen(struct fixture *f, int64_t now)
+/* As a server does that may mint for so long. */
+static enum err_code reopen_for(struct fixture *f, int64_t now, uint64_t longest)
 {
 	keys_free(f->keys);
 	f->keys = NULL;
-	return keys_open(&f->keys, f->dir, now, &f->err);
+	return keys_open(&f->keys, f->dir, now, longest, &f->err);
+}
+
+static enum err_code reopen(struct fixture *f, int64_t now)
+{
+	return reopen_for(f, now, 1);
+}
+
+/* As a server does, at once in force. */
+static void rotate(struct fixture *f, int64_t now, uint64_t longest)
+{
+	assert_int_equal(keys_rotate(f->dir, now, longest, &f->err), ERR_OK);
+	assert_int_equal(reopen_for(f, now, longest), ERR_OK);
 }
 
 static void write_keys(struct fixture *f, const char *text, size_t n)
@@ -166,7 +179,7 @@ static void open_with_others(const struct fixture *f, int gate, int out)
 	uint8_t id;
 	char c;
 
-	if (read(gate, &c, 1) != 0 || keys_open(&k, f->dir, NOW, NULL) != ERR_OK)
+	if (read(gate, &c, 1) != 0 || keys_open(&k, f->dir, NOW, DAY, NULL) != ERR_OK)
 		_exit(1);
 	if (write(out, keys_current(k, &id), TOKEN_KEYBYTES) != TOKEN_KEYBYTES)
 		_exit(2);
@@ -242,7 +255,12 @@ static void every_truncation_is_refused(void **state)
 static void a_garbled_file_is_refused(void **state)
 {
 	static const char *const bad[] = {
+		"restante-keys 3\ntoken 0 " KEY_A " 1 2 3\n",
 		"restante-keys 2\ntoken 0 " KEY_A " 1\n",
+		"restante-keys 2\ntoken 0 " KEY_A " 1 2\n",
+		"restante-keys 2\ntoken 0 " KEY_A " 1 2 -1\n",
+		"restante-keys 2\ntoken 0 " KEY_A " 1 9223372036854775808 0\n",
+		"restante-keys 2\ntoken 0 " KEY_A " 1 2 3 4\n",
 		"restante-keys 1\r\ntoken 0 " KEY_A " 1\r\n",
 		"restante-keys 1\n",
 		"restante-keys 1\n\ntoken 0 " KEY_A " 1\n",
@@ -313,7 +331,7 @@ static void a_missing_folder_is_a_failure(void **state)
 	struct fixture *f = *state;
 	struct keys *k;
 
-	assert_int_equal(keys_open(&k, "/nonexistent/restante", NOW, &f->err), ERR_IO);
+	assert_int_equal(keys_open(&k, "/nonexistent/restante", NOW, DAY, &f->err), ERR_IO);
 	assert_int_equal(keys_rotate("/nonexistent/restante", NOW, DAY, &f->err), ERR_IO);
 }
 
@@ -343,18 +361,100 @@ static void a_key_goes_when_none_of_its_tokens_can_be_alive(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(reopen(f, NOW), ERR_OK);
+	assert_int_equal(reopen_for(f, NOW, 10 * DAY), ERR_OK);
 	/* Key 0 is replaced at NOW + 100 days: it minted until then. */
-	assert_int_equal(keys_rotate(f->dir, NOW + 100 * DAY, 10 * DAY, &f->err), ERR_OK);
-	assert_int_equal(keys_rotate(f->dir, NOW + 110 * DAY, 10 * DAY, &f->err), ERR_OK);
-	assert_int_equal(reopen(f, NOW + 110 * DAY), ERR_OK);
+	rotate(f, NOW + 100 * DAY, 10 * DAY);
+	rotate(f, NOW + 110 * DAY, 10 * DAY);
 	assert_non_null(keys_find(f->keys, 0)); /* to the very second */
-	assert_int_equal(keys_rotate(f->dir, NOW + 110 * DAY + 1, 10 * DAY, &f->err), ERR_OK);
-	assert_int_equal(reopen(f, NOW + 110 * DAY + 1), ERR_OK);
+	rotate(f, NOW + 110 * DAY + 1, 10 * DAY);
 	assert_null(keys_find(f->keys, 0));
 	assert_non_null(keys_find(f->keys, 1));
 	assert_non_null(keys_find(f->keys, 2));
 	assert_non_null(keys_find(f->keys, 3));
+}
+
+static void shorter_lives_allowed_later_take_no_key_from_older_tokens(void **state)
+{
+	struct fixture *f = *state;
+	char old[TOKEN_PLAIN_CHARS + 1];
+
+	assert_int_equal(reopen_for(f, NOW, 5 * DAY), ERR_OK);
+	assert_int_equal(reopen_for(f, NOW, 90 * DAY), ERR_OK); /* a reload */
+	mint(f, old, NOW + 90 * DAY);
+	assert_int_equal(reopen_for(f, NOW + 1, DAY), ERR_OK); /* another one */
+	for (int i = 0; i < 3; i++)
+		rotate(f, NOW + (3 * i + 1) * DAY, DAY);
+	assert_int_equal(verify(f, old, NOW + 89 * DAY), ERR_OK);
+	rotate(f, NOW + 91 * DAY, DAY);
+	assert_non_null(keys_find(f->keys, 0)); /* it may have minted until it was replaced */
+	rotate(f, NOW + 91 * DAY + 1, DAY);
+	assert_null(keys_find(f->keys, 0));
+}
+
+/* It makes tokens anew for uploads of that time, on a HEAD for one. */
+static void a_later_key_stays_as_long_as_the_one_before_it(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(reopen_for(f, NOW, 90 * DAY), ERR_OK);
+	rotate(f, NOW, DAY);
+	rotate(f, NOW + 1, DAY);
+	rotate(f, NOW + 50 * DAY, DAY);
+	assert_non_null(keys_find(f->keys, 1));
+	rotate(f, NOW + 90 * DAY + 1, DAY);
+	assert_null(keys_find(f->keys, 0));
+	assert_null(keys_find(f->keys, 1));
+}
+
+/* Rotated by the command line, and the server goes on with the old one until it hears of that. */
+static void a_key_counts_as_replaced_when_a_server_took_up_the_next(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(reopen_for(f, NOW, DAY), ERR_OK);
+	assert_int_equal(keys_rotate(f->dir, NOW, DAY, &f->err), ERR_OK);
+	assert_int_equal(keys_rotate(f->dir, NOW + 50 * DAY, DAY, &f->err), ERR_OK);
+	assert_int_equal(reopen_for(f, NOW + 50 * DAY, DAY), ERR_OK);
+	assert_non_null(keys_find(f->keys, 0));
+	rotate(f, NOW + 51 * DAY, DAY);
+	assert_non_null(keys_find(f->keys, 0));
+	rotate(f, NOW + 51 * DAY + 1, DAY);
+	assert_null(keys_find(f->keys, 0));
+}
+
+static void the_keys_of_an_older_file_last_at_least_90_days(void **state)
+{
+	static const char text[] = "restante-keys 1\ntoken 0 " KEY_A " 1\ntoken 1 " KEY_B " 2\n";
+	struct fixture *f = *state;
+
+	for (unsigned longest = 1; longest <= 100; longest += 99) {
+		write_keys(f, text, strlen(text));
+		rotate(f, NOW, longest * DAY);
+		rotate(f, NOW + 90 * DAY, DAY);
+		assert_non_null(keys_find(f->keys, 0));
+		rotate(f, NOW + 90 * DAY + 1, DAY);
+		assert_true((keys_find(f->keys, 0) != NULL) == (longest == 100));
+		rotate(f, NOW + 100 * DAY + 1, DAY);
+		assert_null(keys_find(f->keys, 1));
+	}
+}
+
+static void the_file_is_written_only_if_there_is_news(void **state)
+{
+	struct fixture *f = *state;
+	struct stat before, after;
+
+	assert_int_equal(reopen_for(f, NOW, 2 * DAY), ERR_OK);
+	assert_int_equal(stat(f->path, &before), 0);
+	assert_int_equal(reopen_for(f, NOW + 1, DAY), ERR_OK);
+	assert_int_equal(reopen_for(f, NOW + 1, 2 * DAY), ERR_OK);
+	assert_int_equal(stat(f->path, &after), 0);
+	assert_int_equal(after.st_ino, before.st_ino);
+	assert_int_equal(reopen_for(f, NOW + 1, 3 * DAY), ERR_OK);
+	assert_int_equal(stat(f->path, &after), 0);
+	assert_int_not_equal(after.st_ino, before.st_ino);
+	assert_int_equal(after.st_mode & 07777, 0600);
+	assert_int_equal(files_in(f->dir), 1);
 }
 
 static void a_clock_set_back_drops_no_key(void **state)
@@ -362,9 +462,8 @@ static void a_clock_set_back_drops_no_key(void **state)
 	struct fixture *f = *state;
 
 	assert_int_equal(reopen(f, NOW), ERR_OK);
-	assert_int_equal(keys_rotate(f->dir, NOW - 50 * DAY, 1, &f->err), ERR_OK);
-	assert_int_equal(keys_rotate(f->dir, NOW - 60 * DAY, 1, &f->err), ERR_OK);
-	assert_int_equal(reopen(f, NOW - 60 * DAY), ERR_OK);
+	rotate(f, NOW - 50 * DAY, 1);
+	rotate(f, NOW - 60 * DAY, 1);
 	assert_non_null(keys_find(f->keys, 0));
 	assert_non_null(keys_find(f->keys, 1));
 	assert_non_null(keys_find(f->keys, 2));
@@ -403,8 +502,7 @@ static void there_are_256_keys_and_no_more(void **state)
 	(void)keys_current(f->keys, &id);
 	assert_int_equal(id, 255);
 	/* When old ones may go, their ids come again. */
-	assert_int_equal(keys_rotate(f->dir, NOW + DAY + 10, DAY, &f->err), ERR_OK);
-	assert_int_equal(reopen(f, NOW + DAY + 10), ERR_OK);
+	rotate(f, NOW + DAY + 257, DAY);
 	(void)keys_current(f->keys, &id);
 	assert_int_equal(id, 0);
 }
@@ -450,6 +548,11 @@ int main(void)
 		TEST(a_missing_folder_is_a_failure),
 		TEST(rotation_keeps_old_tokens_good),
 		TEST(a_key_goes_when_none_of_its_tokens_can_be_alive),
+		TEST(shorter_lives_allowed_later_take_no_key_from_older_tokens),
+		TEST(a_later_key_stays_as_long_as_the_one_before_it),
+		TEST(a_key_counts_as_replaced_when_a_server_took_up_the_next),
+		TEST(the_keys_of_an_older_file_last_at_least_90_days),
+		TEST(the_file_is_written_only_if_there_is_news),
 		TEST(a_clock_set_back_drops_no_key),
 		TEST(rotation_without_a_file_makes_it),
 		TEST(rotation_leaves_a_bad_file_alone),
