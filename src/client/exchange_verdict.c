@@ -49,6 +49,11 @@ static void break_unconnected(struct exchange *x)
 		exchange_break(x, RESTANTE_NETWORK, "nobody listens at %.107s", path);
 	else if (why == EACCES || why == EPERM)
 		exchange_break(x, RESTANTE_DENIED, "%.107s: not permitted", path);
+	else if (why == 0) /* closed before anything was said, or nobody has accepted it */
+		exchange_break(x, RESTANTE_NETWORK,
+			       "%.107s: the connection is not taken: the server ends or has too "
+			       "much to do, or only root and the server's own user are let in",
+			       path);
 	else
 		exchange_break(x, RESTANTE_NETWORK, "%.107s: %s", path, strerror((int)why));
 }
@@ -64,8 +69,8 @@ static bool break_local(struct exchange *x, CURLcode c)
 	    (c != CURLE_GOT_NOTHING && c != CURLE_RECV_ERROR && c != CURLE_SEND_ERROR))
 		return false;
 	exchange_break(x, RESTANTE_NETWORK,
-		       "%.107s: closed without an answer; only root and the server's own user are "
-		       "let in",
+		       "%.107s: closed without an answer: the server has just ended, or only root "
+		       "and the server's own user are let in",
 		       x->t->address.host);
 	return true;
 }

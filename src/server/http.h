@@ -66,8 +66,9 @@ enum err_code http_start(struct http **out, struct server *server, const struct 
 			 struct listener *listeners, size_t listener_count, int admin_fd,
 			 struct err *e);
 
-/* Takes no new connection and lets what runs finish; returns when all is quiet, grace_ms have
- * passed, or *hurry has become non-zero. Then cuts what is left. */
+/* Takes no new connection of clients and lets what runs finish; returns when all is quiet, grace_ms
+ * have passed, or *hurry has become non-zero. Then cuts what is left. Until then the operator is
+ * answered. */
 void http_stop(struct http *h, int64_t grace_ms, const volatile int *hurry);
 
 void http_free(struct http *h); /* after http_stop; NULL is fine */

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "tests/lib/admin.h"
 #include "tests/lib/client.h"
 #include "tests/lib/server.h"
@@ -598,6 +599,62 @@ static void stop_lets_a_running_upload_finish(void **state)
 	server_again(s);
 }
 
+/* Also slowly, and over a connection that has been there; and who asks twice does not hurry it. */
+static void the_operator_is_answered_until_the_end(void **state)
+{
+	struct test_server *s = *state;
+	struct client *c = client_open(s->port), *before = admin_open(s), *slow = admin_open(s);
+	struct answer a;
+
+	assert_true(client_sendf(
+		c, "PUT /v1/media HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\nhalf"));
+	client_nap(50);
+	assert_int_equal(admin_status(s, "POST", "/admin/stop"), 202);
+	assert_true(server_logs(s, "event=stopping", 3000));
+	assert_true(client_sendf(slow, "GET /admin/stats HTTP/1.1\r\n"));
+	for (int i = 0; i < 50; i++) {
+		admin_ask(s, "GET", "/admin/status", &a);
+		assert_status(&a, 200);
+		assert_true(admin_has(&a, "\"ready\":false"));
+		answer_free(&a);
+		assert_int_equal(admin_status(s, "POST", "/admin/stop"), 202);
+	}
+	assert_true(client_sendf(before, "GET /admin/status HTTP/1.1\r\nHost: t\r\n\r\n"));
+	client_answer(before, false, &a, NULL);
+	assert_status(&a, 200);
+	answer_free(&a);
+	assert_true(client_sendf(slow, "Host: t\r\n\r\n"));
+	client_answer(slow, false, &a, NULL);
+	assert_status(&a, 200);
+	answer_free(&a);
+	client_nap(100);
+	assert_true(server_alive(s));
+	assert_true(client_send(c, "whole", 5));
+	client_answer(c, false, &a, NULL);
+	assert_status(&a, 201);
+	answer_free(&a);
+	client_close(c);
+	client_close(before);
+	client_close(slow);
+	assert_int_equal(server_wait(s, 10000), 0);
+	server_again(s);
+}
+
+/* Who is connected and asks nothing. */
+static void an_idle_operator_does_not_hold_up_the_end(void **state)
+{
+	struct test_server *s = *state;
+	struct client *idle = admin_open(s);
+	const int64_t began = clock_mono_ms();
+
+	client_nap(50);
+	assert_int_equal(admin_status(s, "POST", "/admin/stop"), 202);
+	assert_int_equal(server_wait(s, 10000), 0);
+	assert_true(clock_mono_ms() - began < 5000);
+	client_close(idle);
+	server_again(s);
+}
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, start, stop)
 
 int main(void)
@@ -623,6 +680,8 @@ int main(void)
 		TEST(a_snapshot_is_made_while_clients_write),
 		TEST(stop_is_answered_and_then_done),
 		TEST(stop_lets_a_running_upload_finish),
+		TEST(the_operator_is_answered_until_the_end),
+		TEST(an_idle_operator_does_not_hold_up_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,8 @@ static struct conn *conn_of(struct MHD_Connection *mc)
 /* Lets go of a request, however it ended. */
 static void request_free(struct request *r)
 {
+	if (r->side->pool == OPERATOR)
+		atomic_fetch_sub(&r->side->loop->asked, 1);
 	if (r->ctx != NULL && r->handler->gone != NULL)
 		r->handler->gone(r);
 	if (r->counted)
@@ -57,6 +59,8 @@ void *conn_on_target(void *cls, const char *uri, struct MHD_Connection *mc)
 	r->settings = server_settings(request_server(r));
 	r->began_ns = r->side->loop->turn_ns; /* asking the clock each time would be felt */
 	memcpy(r->target, uri, n + 1);
+	if (r->side->pool == OPERATOR)
+		atomic_fetch_add(&r->side->loop->asked, 1);
 	c->request = r;
 	return r;
 }
@@ -96,25 +100,27 @@ void conn_on_connection(void *cls, struct MHD_Connection *mc, void **socket_cont
 	struct side *side = cls;
 	struct loop *l = side->loop;
 	struct conn *c = *socket_context;
+	const bool asks = side->pool == OPERATOR;
 
 	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
 		c = calloc(1, sizeof(*c));
-		if (side->pool == OPERATOR)
-			atomic_fetch_add(&l->conn_count, 1);
+		if (asks)
+			atomic_fetch_add(&l->operator_count, 1);
 		if (c == NULL)
 			return; /* its requests are cut */
+		c->asks = asks;
 		c->fd = MHD_get_connection_info(mc, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 		DL_APPEND(l->conns, c);
 		*socket_context = c;
-		if (side->pool == OPERATOR)
+		if (asks)
 			check_operator(c);
 		return;
 	}
-	if (side->pool != OPERATOR)
+	if (!asks)
 		acceptor_left(l->http->acceptor,
 			      MHD_get_connection_info(mc, MHD_CONNECTION_INFO_CLIENT_ADDRESS)
 				      ->client_addr);
-	atomic_fetch_sub(&l->conn_count, 1);
+	atomic_fetch_sub(asks ? &l->operator_count : &l->conn_count, 1);
 	l->closed++;
 	if (c != NULL) {
 		forget_request(c);

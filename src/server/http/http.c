@@ -68,8 +68,20 @@ size_t http_connections(const struct http *h)
 	size_t n = 0;
 
 	for (size_t i = 0; i < h->loop_count; i++)
-		n += atomic_load(&h->loops[i].conn_count);
+		n += atomic_load(&h->loops[i].conn_count) +
+		     atomic_load(&h->loops[i].operator_count);
 	return n;
+}
+
+/* Whether anyone is waited for: clients, and questions of the operator, but not who might ask. */
+static bool is_busy(const struct http *h)
+{
+	bool busy = false;
+
+	for (size_t i = 0; i < h->loop_count; i++)
+		busy = busy || atomic_load(&h->loops[i].conn_count) > 0 ||
+		       atomic_load(&h->loops[i].asked) > 0;
+	return busy;
 }
 
 static void enter_phase(struct http *h, int phase)
@@ -87,7 +99,7 @@ void http_stop(struct http *h, int64_t grace_ms, const volatile int *hurry)
 	/* B2, B8: the listening sockets are the acceptor's, MHD never sees them */
 	acceptor_stop(h->acceptor);
 	enter_phase(h, DRAINING);
-	while (http_connections(h) > 0 && clock_mono_ms() < until && !*hurry)
+	while (is_busy(h) && clock_mono_ms() < until && !*hurry)
 		(void)usleep(10 * 1000);
 	enter_phase(h, CUTTING);
 	for (size_t i = 0; i < h->loop_count; i++)

@@ -39,6 +39,7 @@ struct conn { /* one TCP connection */
 	int fd;
 	struct request *request; /* under way; NULL: idle */
 	bool fresh;              /* one has ended since the last look at it */
+	bool asks;               /* on the operator's socket */
 	bool stranger;           /* on the operator's socket: nothing is heard */
 	struct conn *prev, *next;
 };
@@ -56,14 +57,16 @@ struct loop {
 	atomic_bool kicked; /* wake_fd is written already */
 	pthread_t thread;
 	bool running;
-	struct conn *conns; /* loop thread only, like closed */
-	size_t closed;      /* connections that have ended */
-	atomic_size_t conn_count;
-	atomic_size_t waiting; /* suspended requests */
-	unsigned quiet_turns;  /* without any, while cutting */
-	int64_t look_ms;       /* when to look at all connections */
-	int64_t turn_ns;       /* when this turn began: what it finds has come by then */
-	pthread_mutex_t lock;  /* arrivals */
+	struct conn *conns;           /* loop thread only, like closed */
+	size_t closed;                /* connections that have ended */
+	atomic_size_t conn_count;     /* of clients */
+	atomic_size_t operator_count; /* connections of the operator */
+	atomic_size_t asked;          /* requests of the operator under way */
+	atomic_size_t waiting;        /* suspended requests */
+	unsigned quiet_turns;         /* without any, while cutting */
+	int64_t look_ms;              /* when to look at all connections */
+	int64_t turn_ns;              /* when this turn began: what it finds has come by then */
+	pthread_mutex_t lock;         /* arrivals */
 	struct arrival *arrivals;
 };
 

@@ -73,13 +73,14 @@ static void adopt(struct loop *l)
 	}
 }
 
-/* While draining, connections between two requests are shown the door; when cutting, all are. */
+/* While draining, connections between two requests are shown the door, but for the operator's: on
+ * each of those a question may be about to come. When cutting, all are. */
 static void dismiss(struct loop *l, int phase)
 {
 	struct conn *c;
 
 	DL_FOREACH (l->conns, c)
-		if (phase == CUTTING || c->request == NULL)
+		if (phase == CUTTING || (c->request == NULL && !c->asks))
 			(void)shutdown(c->fd, phase == CUTTING ? SHUT_RDWR : SHUT_RD);
 }
 
@@ -147,8 +148,8 @@ static bool turn_stop(struct loop *l)
 	if (phase == RUNNING)
 		return false;
 	dismiss(l, phase);
-	if (phase == DRAINING)
-		return atomic_load(&l->conn_count) == 0;
+	if (phase == DRAINING) /* the operator is answered to the end */
+		return l->sides[OPERATOR].daemon == NULL && atomic_load(&l->conn_count) == 0;
 	/* B7: a daemon stopped while a connection is suspended aborts the process. Whoever made a
 	 * request wait wakes it in the end; one more turn takes it out of its suspension. */
 	if (atomic_load(&l->waiting) != 0)
