@@ -479,6 +479,12 @@ out:
 	return rc;
 }
 
+static void tell_file(const struct conf_user *user, const char *path)
+{
+	if (user->file != NULL)
+		user->file(user->ctx, path);
+}
+
 /* An included file: a relative path starts at the folder of the file that includes it. */
 static void include(struct reader *r, const char *path, unsigned line)
 {
@@ -498,6 +504,7 @@ static void include(struct reader *r, const char *path, unsigned line)
 	}
 	rc = slurp(full, &text, &n, &e);
 	if (rc == ERR_OK) {
+		tell_file(r->user, full);
 		inner.file = full;
 		inner.p = text;
 		inner.end = text + n;
@@ -552,8 +559,10 @@ enum err_code conf_read_file(const char *path, const struct conf_user *user, str
 	size_t n = 0;
 	enum err_code rc = slurp(path, &text, &n, e);
 
-	if (rc == ERR_OK)
+	if (rc == ERR_OK) {
+		tell_file(user, path);
 		rc = read_all(path, text, n, user, true, e);
+	}
 	free(text);
 	return rc;
 }

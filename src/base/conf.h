@@ -28,6 +28,8 @@ struct conf_user {
 	void (*value)(void *ctx, const char *name, const char *value, const char *where);
 	/* A problem of the text, "FILE:3: ..."; it may quote any character. Reading goes on. */
 	void (*problem)(void *ctx, const char *text);
+	/* A file has been opened, by this path; before what is in it. NULL: nobody asks. */
+	void (*file)(void *ctx, const char *path);
 	/* A named block begins, and ends. NULL where no kind is CONF_NAMED. */
 	void (*begin)(void *ctx, const char *block, const char *name, const char *where);
 	void (*end)(void *ctx);

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
 #include <time.h>
@@ -22,11 +23,15 @@ struct keeper {
 	bool stopping;
 };
 
+/* The store may be a link to another disk. */
 static void ask_disk(struct server *s)
 {
+	const char *data = server_settings(s)->data_dir;
+	char store[4096];
 	struct statvfs v;
 
-	if (statvfs(server_settings(s)->data_dir, &v) == 0)
+	(void)snprintf(store, sizeof(store), "%s/store", data);
+	if (statvfs(store, &v) == 0 || statvfs(data, &v) == 0)
 		atomic_store(&s->disk_free, (uint64_t)v.f_bavail * v.f_frsize);
 }
 

@@ -109,6 +109,23 @@ void landlock_allow(struct landlock *l, const char *path, enum landlock_right ri
 	(void)close(rule.parent_fd);
 }
 
+/* Neither file nor folder; of a socket the folder counts, in which it is made anew. */
+static bool is_special(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) &&
+	       !S_ISSOCK(st.st_mode);
+}
+
+/* A bare name, or one right below the root: the folder is not there for it. */
+static bool stands_alone(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash == NULL || slash == path;
+}
+
 static void allow_folder_of(struct landlock *l, const char *path, enum landlock_right right)
 {
 	char copy[PATH_MAX]; /* dirname() writes into it */
@@ -121,13 +138,11 @@ static void allow_folder_of(struct landlock *l, const char *path, enum landlock_
 
 void landlock_allow_around(struct landlock *l, const char *path, enum landlock_right right)
 {
-	struct stat st;
 	char *leads_to;
 
 	if (path[0] == '\0')
 		return;
-	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) &&
-	    !S_ISSOCK(st.st_mode)) {
+	if (is_special(path) || (right == LANDLOCK_READ && stands_alone(path))) {
 		landlock_allow(l, path, right);
 		return;
 	}

@@ -27,7 +27,8 @@ void landlock_begin(struct landlock *l, bool abstract);
 void landlock_allow(struct landlock *l, const char *path, enum landlock_right right);
 
 /* Allows that of the folder in which a file lies or will lie, and of the one into which it leads if
- * it is a symbolic link. Of what is neither file nor folder, as /dev/stderr, it alone. */
+ * it is a symbolic link: others may take its place by renaming. Of what is neither file nor folder,
+ * as /dev/stderr, it alone; and to be read it alone if its path names no folder, or the root. */
 void landlock_allow_around(struct landlock *l, const char *path, enum landlock_right right);
 
 /* Puts the rules into force for the calling thread and those it starts, and ends the set. Needs

@@ -371,8 +371,11 @@ static void let_go(void)
 enum err_code logs_start(const struct settings *set, struct err *e)
 {
 	pthread_condattr_t monotonic;
-	enum err_code rc = make_buffers(e);
+	enum err_code rc;
 
+	if (logs.running)
+		return ERR_OK;
+	rc = make_buffers(e);
 	logs.journal = stderr_is_journal();
 	logs.stopping = false;
 	pthread_condattr_init(&monotonic);

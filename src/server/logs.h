@@ -13,7 +13,8 @@
 #include "server/settings.h"
 
 /* Opens what log.file and log.access name, becomes the sink of base/log.h and sets its level.
- * Before other threads. ERR_IO: a file cannot be opened. ERR_NOMEM. */
+ * Before other threads; nothing where it has been done already. ERR_IO: a file cannot be opened.
+ * ERR_NOMEM. */
 enum err_code logs_start(const struct settings *set, struct err *e);
 
 /* Opens the files anew, by what may be other names now, and sets the level; what cannot be opened

@@ -103,9 +103,10 @@ static bool read_command(struct command *c, int argc, char **argv)
 	return optind == argc;
 }
 
+/* ctx: a bool, whether there was one. */
 static void complain(void *ctx, const char *text)
 {
-	(void)ctx;
+	*(bool *)ctx = true;
 	(void)fprintf(stderr, "restanted: %s\n", text);
 }
 
@@ -128,10 +129,15 @@ static enum err_code load(struct settings *out, void *ctx, void (*say)(void *to,
 	return rc;
 }
 
+static int failure(const struct err *e)
+{
+	return e->code == ERR_INVALID ? USAGE : FAILED;
+}
+
 static int failed(const struct err *e)
 {
 	(void)fprintf(stderr, "restanted: %s\n", e->why);
-	return e->code == ERR_INVALID ? USAGE : FAILED;
+	return failure(e);
 }
 
 /* Not for what the command line says, but for what there is. */
@@ -214,13 +220,14 @@ static int act(struct command *c)
 {
 	struct settings *set = calloc(1, sizeof(*set));
 	struct err e = { 0 };
+	bool told = false; /* what is wrong with the settings */
 	int code = DONE;
 
 	if (set == NULL)
 		return FAILED;
-	if (load(set, c, complain, NULL, &e) != ERR_OK) {
+	if (load(set, c, complain, &told, &e) != ERR_OK) {
 		free(set);
-		return failed(&e);
+		return told ? failure(&e) : failed(&e);
 	}
 	if (c->action == RUN)
 		return run(set, c->config, load, c, &e) == ERR_OK ? DONE : failed(&e);
@@ -230,10 +237,10 @@ static int act(struct command *c)
 		code = rotate_keys(set);
 	else if (c->action == RESTORE)
 		code = restore_backup(set, c->backup);
-	else if (settings_check_access(set, complain, NULL, &e) == ERR_OK)
+	else if (settings_check_access(set, complain, &told, &e) == ERR_OK)
 		(void)printf("the settings are fine\n");
 	else
-		code = failed(&e);
+		code = failure(&e); /* and told */
 	settings_free(set);
 	free(set);
 	return code;

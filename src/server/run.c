@@ -372,6 +372,15 @@ static void block_signals(sigset_t *signals)
 	(void)pthread_sigmask(SIG_BLOCK, signals, NULL);
 }
 
+/* Standard error is told by main(); who has a log file looks there. It may have failed before there
+ * was a log. */
+static void say_failure(const struct settings *set, const struct err *e)
+{
+	if (set->log_file[0] == '\0' || logs_start(set, NULL) != ERR_OK)
+		return;
+	log_error("event=start_failed error=\"%s\"", e->why);
+}
+
 enum err_code run(struct settings *settings, const char *config, reload_source *source, void *ctx,
 		  struct err *e)
 {
@@ -406,7 +415,8 @@ enum err_code run(struct settings *settings, const char *config, reload_source *
 		wait_for_end(r, &signals);
 		stop(r, &signals);
 		log_info("event=stopped");
-	}
+	} else if (r->server.reload != NULL) /* else the settings are gone */
+		say_failure(settings, e);
 	close_all(r);
 	logs_stop();
 	free(r);

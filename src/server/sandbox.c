@@ -1,5 +1,6 @@
 #include "server/sandbox.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,14 +36,26 @@ static const char *notify_socket(void)
 	return path != NULL ? path : "";
 }
 
+/* Either may be a link to another disk; a rule is for where it leads. */
+static void allow_data(struct landlock *l, const char *data_dir)
+{
+	char store[PATH_MAX];
+
+	landlock_allow(l, data_dir, LANDLOCK_ALL);
+	if (snprintf(store, sizeof(store), "%s/store", data_dir) < (int)sizeof(store))
+		landlock_allow(l, store, LANDLOCK_ALL);
+}
+
 static void allow_own(struct landlock *l, const struct settings *set, const char *config)
 {
-	landlock_allow(l, set->data_dir, LANDLOCK_ALL);
+	allow_data(l, set->data_dir);
 	landlock_allow_around(l, set->admin_socket, LANDLOCK_SOCKET);
 	landlock_allow_around(l, set->log_file, LANDLOCK_APPEND);
 	if (strcmp(set->log_access, "-") != 0)
 		landlock_allow_around(l, set->log_access, LANDLOCK_APPEND);
 	landlock_allow_around(l, config != NULL ? config : "", LANDLOCK_READ);
+	for (size_t i = 0; config != NULL && i < set->file_count; i++)
+		landlock_allow_around(l, set->files[i], LANDLOCK_READ);
 	landlock_allow_around(l, set->tls_certificate, LANDLOCK_READ);
 	landlock_allow_around(l, set->tls_key, LANDLOCK_READ);
 }

@@ -19,9 +19,10 @@ struct sandbox {
 	bool seccomp;
 };
 
-/* Before the first thread: from here on only data_dir, the folders of the admin socket, of the
- * logs, of the settings file (`config`, NULL: none) and of certificate and key can be reached, each
- * as far as it must be. Nothing if the settings say so. */
+/* Before the first thread: from here on only these can be reached, each as far as it must be:
+ * data_dir and its store, wherever they lead; the folders of the admin socket, of the logs, of the
+ * settings file (`config`, NULL: none is read again) and those it includes, of certificate and key
+ * (landlock_allow_around() has the rule). Nothing if the settings say so. */
 void sandbox_files(struct sandbox *s, const struct settings *set, const char *config);
 
 /* When all is open: no more programs, sockets, memory to be run. Logs what is in force. */

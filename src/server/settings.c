@@ -67,6 +67,9 @@ void settings_free(struct settings *s)
 		settings_value_drop(s, &settings_table[i]);
 	for (size_t i = 0; i < s->host_count; i++)
 		settings_free(&s->hosts[i]);
+	while (s->file_count > 0)
+		free(s->files[--s->file_count]);
+	free(s->files);
 	free(s->hosts);
 	free(s->names);
 	memset(s, 0, sizeof(*s));

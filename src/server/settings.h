@@ -44,6 +44,8 @@ struct settings_name {
 struct settings {
 	struct settings_listen listen[SETTINGS_LISTEN_MAX];
 	size_t listen_count;
+	char **files; /* that these settings were read from; owned, as they are */
+	size_t file_count;
 	char *data_dir;
 	bool sandbox; /* keep the process from what it does not need */
 

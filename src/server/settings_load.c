@@ -144,6 +144,23 @@ static void take(void *ctx, const char *name, const char *value, const char *whe
 		(void)snprintf(before, CONF_WHERE_SIZE, "%s", where);
 }
 
+static void take_file(void *ctx, const char *path)
+{
+	struct load *l = ctx;
+	struct settings *s = &l->server.s;
+	char **more = reallocarray(s->files, s->file_count + 1, sizeof(*more));
+	char *copy = strdup(path);
+
+	if (more != NULL)
+		s->files = more;
+	if (more != NULL && copy != NULL) {
+		s->files[s->file_count++] = copy;
+		return;
+	}
+	free(copy);
+	l->nomem = true;
+}
+
 static void take_problem(void *ctx, const char *text)
 {
 	complain_of(ctx, "%s", text);
@@ -347,6 +364,7 @@ static enum err_code read_all(struct load *l, const char *path, const char *text
 		.kind = kind,
 		.value = take,
 		.problem = take_problem,
+		.file = take_file,
 		.begin = begin_host,
 		.end = end_host,
 	};

@@ -279,6 +279,28 @@ static void a_file_that_cannot_be_opened_is_said(void **state)
 	assert_true(comes_to(f->access, "healthz", 1)); /* as it was */
 }
 
+/* Whatever it is: the second is found before there is a log. */
+static void a_start_that_fails_is_said_in_the_log_file(void **state)
+{
+	struct fixture *f = *state;
+	char was[128], line[512];
+
+	(void)snprintf(was, sizeof(was), "%s/data/store", f->server.dir);
+	(void)snprintf(line, sizeof(line), "mv %s %s.was && echo >%s", was, was, was);
+	assert_int_equal(system(line), 0);
+	configure(f, "log { file = \"%s\"; }", f->log);
+	assert_int_equal(server_try(&f->server), 1);
+	assert_true(comes_to(f->log, "event=start_failed", 1));
+	(void)snprintf(line, sizeof(line), "rm %s && mv %s.was %s", was, was, was);
+	assert_int_equal(system(line), 0);
+	f->server.options.listen = "0.0.0.0:0";
+	assert_int_equal(server_try(&f->server), 2);
+	assert_true(comes_to(f->log, "open to other machines", 1));
+	f->server.options.listen = NULL;
+	server_again(&f->server);
+	assert_int_equal(health(f), 200);
+}
+
 /* ---- nobody waits for a log ---- */
 
 static void a_full_disk_costs_lines_and_nothing_else(void **state)
@@ -381,6 +403,7 @@ int main(void)
 		TEST(files_are_opened_anew_on_sighup),
 		TEST(settings_of_the_logs_are_taken_up_on_sighup),
 		TEST(a_file_that_cannot_be_opened_is_said),
+		TEST(a_start_that_fails_is_said_in_the_log_file),
 		TEST(a_full_disk_costs_lines_and_nothing_else),
 		TEST(a_log_on_a_full_disk_is_said_on_standard_error),
 		TEST(a_reader_that_does_not_read_stops_nobody),

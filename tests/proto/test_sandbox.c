@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "tests/lib/admin.h"
 #include "tests/lib/client.h"
 #include "tests/lib/server.h"
 
@@ -181,6 +182,39 @@ static void the_socket_goes_and_a_second_start_finds_everything(void **state)
 	server_remove(&s);
 }
 
+static void the_store_may_be_a_link_to_another_disk(void **state)
+{
+	char disk[] = "/dev/shm/restante-disk-XXXXXX", line[512], token[52];
+	struct test_server s;
+	struct answer a;
+
+	(void)state;
+	if (mkdtemp(disk) == NULL)
+		skip();
+	start(&s, BASE);
+	assert_int_equal(http_put(s.port, "", "sealed", 6, token), 201);
+	assert_int_equal(server_stop(&s), 0);
+	(void)snprintf(line, sizeof(line), "mv %s/data/store %s/ && ln -s %s/store %s/data/store",
+		       s.dir, disk, disk, s.dir);
+	assert_int_equal(system(line), 0);
+	server_again(&s);
+	assert_true(http_has(s.port, token, "sealed", 6));
+	assert_int_equal(http_put(s.port, "", "sealed again", 12, token), 201);
+	admin_ask(&s, "POST", "/admin/backup", &a);
+	assert_int_equal(a.status, 200);
+	answer_free(&a);
+	admin_ask(&s, "POST", "/admin/expire", &a);
+	assert_int_equal(a.status, 200);
+	assert_true(admin_number(&a, "disk_before") > 0);
+	answer_free(&a);
+	assert_int_equal(server_stop(&s), 0);
+	server_again(&s);
+	assert_true(http_has(s.port, token, "sealed again", 12));
+	server_remove(&s);
+	(void)snprintf(line, sizeof(line), "rm -r %s", disk);
+	assert_int_equal(system(line), 0);
+}
+
 static void the_names_of_threads_are_kept(void **state)
 {
 	static const char *const names[] = { "loop", "acceptor", "writer", "reader", "keeper" };
@@ -208,6 +242,7 @@ int main(void)
 		cmocka_unit_test(settings_and_keys_are_read_again_inside),
 		cmocka_unit_test(a_reload_reaches_the_folders_of_the_start_only),
 		cmocka_unit_test(the_socket_goes_and_a_second_start_finds_everything),
+		cmocka_unit_test(the_store_may_be_a_link_to_another_disk),
 		cmocka_unit_test(the_names_of_threads_are_kept),
 	};
 

@@ -419,6 +419,15 @@ static void wrong_usage_is_exit_code_2(void **state)
 	server_remove(&s);
 }
 
+static int lines_of(const char *text)
+{
+	int n = 0;
+
+	for (; *text != '\0'; text++)
+		n += *text == '\n';
+	return n;
+}
+
 static void check_config_says_what_is_wrong(void **state)
 {
 	struct test_server s;
@@ -433,6 +442,13 @@ static void check_config_says_what_is_wrong(void **state)
 	assert_int_equal(server_command(&s, "--check-config", out, sizeof(out)), 2);
 	assert_non_null(strstr(out, "max"));
 	assert_non_null(strstr(out, "nonsense"));
+	assert_int_equal(lines_of(out), 2); /* each once */
+	server_configure(&s, "listen = \"0.0.0.0:0\"\n");
+	assert_int_equal(server_command(&s, "--check-config", out, sizeof(out)), 2);
+	assert_int_equal(lines_of(out), 1);
+	assert_int_equal(server_command(&s, "--listen nobody", out, sizeof(out)), 2);
+	assert_int_equal(lines_of(out), 1);
+	server_configure(&s, "upload { max = much; }\nhttp { nonsense = 1; }\n");
 	assert_int_equal(server_try(&s), 2);
 	server_remove(&s);
 }

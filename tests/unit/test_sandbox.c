@@ -68,6 +68,7 @@ static int make_folder(void **state)
 	shell("mkdir -p data/store data/snapshots conf tls/live tls/archive logs outside run");
 	shell("echo a >conf/restante.conf; echo b >conf/more; echo s >outside/secret");
 	shell("echo 1 >tls/archive/cert1; echo 2 >tls/archive/cert2; echo l >logs/restante.log");
+	shell("mkdir shared disk; echo >shared/keys; echo >shared/next");
 	shell("ln -s ../archive/cert1 tls/live/cert; ln -s ../archive/cert1 tls/live/key");
 	landlock_begin(&l, false);
 	abi = l.abi;
@@ -200,6 +201,26 @@ static void data_can_be_written_moved_and_linked(void **state)
 	keeps(work_in_data);
 }
 
+static void work_on_another_disk(void)
+{
+	KEEP(rename(at("data/store"), at("data/was")) == 0);
+	KEEP(symlink("../disk", at("data/store")) == 0);
+	enter(FILES, "");
+	KEEP(touch("data/store/CURRENT", O_RDWR | O_CREAT) == 0);
+	KEEP(mkdir(at("disk/tmp"), 0700) == 0);
+	KEEP(rename(at("data/store/CURRENT"), at("disk/tmp/CURRENT")) == 0);
+	KEEP(link(at("disk/tmp/CURRENT"), at("data/snapshots/CURRENT")) == 0);
+	KEEP(unlink(at("data/snapshots/CURRENT")) == 0);
+	KEEP(unlink(at("data/store")) == 0);
+	KEEP(rename(at("data/was"), at("data/store")) == 0);
+}
+
+static void the_store_may_be_a_link(void **state)
+{
+	(void)state;
+	keeps(work_on_another_disk);
+}
+
 static void leave_data(void)
 {
 	enter(FILES, "");
@@ -249,6 +270,48 @@ static void settings_and_certificates_are_read_and_not_written(void **state)
 {
 	(void)state;
 	keeps(read_settings);
+}
+
+static void read_bare_name(void)
+{
+	struct settings set;
+	struct sandbox s;
+
+	KEEP(chdir(at("conf")) == 0);
+	KEEP(load_settings(&set, ""));
+	sandbox_files(&s, &set, "restante.conf");
+	KEEP(open("restante.conf", O_RDONLY) >= 0);
+	if (abi > 0)
+		UNREADABLE(open("more", O_RDONLY));
+}
+
+static void settings_by_a_bare_name_open_no_folder(void **state)
+{
+	(void)state;
+	keeps(read_bare_name);
+}
+
+static void read_included(void)
+{
+	struct settings set;
+	struct sandbox s;
+	struct err e = { 0 };
+	FILE *f = fopen(at("conf/including"), "w");
+
+	KEEP(f != NULL && fputs(".include \"../shared/keys\"\n", f) > 0 && fclose(f) == 0);
+	KEEP(settings_load(&set, at("conf/including"), NULL, NULL, &e) == ERR_OK);
+	sandbox_files(&s, &set, at("conf/including"));
+	KEEP(touch("shared/keys", O_RDONLY) == 0);
+	KEEP(touch("shared/next", O_RDONLY) == 0); /* that may take its place */
+	UNREADABLE(touch("outside/secret", O_RDONLY));
+}
+
+static void included_settings_are_read_again_wherever_they_are(void **state)
+{
+	(void)state;
+	if (abi == 0)
+		skip();
+	keeps(read_included);
 }
 
 /* As certbot renews. */
@@ -732,8 +795,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(data_can_be_written_moved_and_linked),
+		cmocka_unit_test(the_store_may_be_a_link),
 		cmocka_unit_test(files_elsewhere_are_out_of_reach),
 		cmocka_unit_test(settings_and_certificates_are_read_and_not_written),
+		cmocka_unit_test(settings_by_a_bare_name_open_no_folder),
+		cmocka_unit_test(included_settings_are_read_again_wherever_they_are),
 		cmocka_unit_test(a_certificate_behind_a_link_can_be_renewed),
 		cmocka_unit_test(logs_are_opened_anew_and_neither_read_nor_removed),
 		cmocka_unit_test(a_log_that_is_a_device_opens_no_other_device),

@@ -10,7 +10,7 @@ struct disk_use disk_use(const char *dir)
 {
 	char *const paths[] = { (char *)(uintptr_t)dir, NULL };
 	struct disk_use sum = { 0, 0 };
-	FTS *tree = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
+	FTS *tree = fts_open(paths, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR | FTS_XDEV, NULL);
 	const FTSENT *f;
 
 	while (tree != NULL && (f = fts_read(tree)) != NULL) {
