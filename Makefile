@@ -68,7 +68,7 @@ SERVER  := src/server/settings.c src/server/settings_table.c src/server/settings
            src/server/dialect/rufh.c src/server/dialect/rufh_create.c src/server/dialect/rufh_append.c \
            src/server/dialect/rufh_look.c src/server/dialect/rufh_bytes.c src/server/dialect/choose.c src/server/dialect/fields.c \
            src/server/dialect/checks.c src/server/dialect/creation.c src/server/dialect/work.c src/server/reload.c src/server/sweep.c src/server/admin/errand.c src/server/admin/disk.c \
-           src/server/admin/status.c src/server/admin/control.c src/server/admin/expire.c src/server/admin/backup.c src/server/keeper.c src/server/route.c \
+           src/server/admin/status.c src/server/admin/control.c src/server/admin/expire.c src/server/admin/backup.c src/server/admin/manifest.c src/server/keeper.c src/server/route.c \
            src/server/landlock.c src/server/syscalls.c src/server/sandbox.c \
            src/server/http/guard.c src/server/http/linger.c src/server/http/interim.c src/server/http/acceptor.c \
            src/server/http/http.c src/server/http/loop.c src/server/http/daemons.c src/server/http/conn.c \

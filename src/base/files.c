@@ -87,16 +87,16 @@ static enum err_code copy_whole(int from, int to, const struct stat *st, const c
 	return ERR_OK;
 }
 
-static enum err_code open_regular(int *out, struct stat *st, int dir, const char *name,
-				  struct err *e)
+enum err_code files_open(int *out, int dir, const char *name, struct err *e)
 {
 	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat st;
 
 	if (fd < 0 && errno == ELOOP)
 		return err_set(e, ERR_INVALID, "%.80s is no regular file", name);
 	if (fd < 0)
 		return failed("open", name, e);
-	if (fstat(fd, st) != 0 || !S_ISREG(st->st_mode)) {
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
 		(void)close(fd);
 		return err_set(e, ERR_INVALID, "%.80s is no regular file", name);
 	}
@@ -104,28 +104,37 @@ static enum err_code open_regular(int *out, struct stat *st, int dir, const char
 	return ERR_OK;
 }
 
-enum err_code files_copy(int from_dir, int to_dir, const char *name, uint64_t *size,
-			 files_go_on_fn *go_on, struct err *e)
+enum err_code files_copy_open(int from, int to_dir, const char *name, uint64_t *size,
+			      files_go_on_fn *go_on, struct err *e)
 {
 	struct stat st;
-	int from = -1, to;
-	enum err_code rc = open_regular(&from, &st, from_dir, name, e);
+	enum err_code rc;
+	int to;
 
-	if (rc != ERR_OK)
-		return rc;
+	if (fstat(from, &st) != 0)
+		return failed("look at", name, e);
 	to = openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (to < 0) {
-		rc = failed("create", name, e);
-		(void)close(from);
-		return rc;
-	}
+	if (to < 0)
+		return failed("create", name, e);
 	rc = copy_whole(from, to, &st, name, go_on, e);
 	(void)close(to);
-	(void)close(from);
 	if (rc == ERR_OK)
 		*size = (uint64_t)st.st_size;
 	else
 		(void)unlinkat(to_dir, name, 0);
+	return rc;
+}
+
+enum err_code files_copy(int from_dir, int to_dir, const char *name, uint64_t *size,
+			 files_go_on_fn *go_on, struct err *e)
+{
+	int from = -1;
+	enum err_code rc = files_open(&from, from_dir, name, e);
+
+	if (rc != ERR_OK)
+		return rc;
+	rc = files_copy_open(from, to_dir, name, size, go_on, e);
+	(void)close(from);
 	return rc;
 }
 
@@ -145,6 +154,44 @@ enum err_code files_open_dir(int *out, int dir, const char *name, bool make, str
 		return failed("open", name, e);
 	*out = fd;
 	return ERR_OK;
+}
+
+enum err_code files_list(DIR **out, int dir, struct err *e)
+{
+	/* of its own, so that its place in the list is its own */
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
+
+	if (list == NULL) {
+		(void)failed("list", "a folder", e);
+		if (fd >= 0)
+			(void)close(fd);
+		return ERR_IO;
+	}
+	*out = list;
+	return ERR_OK;
+}
+
+enum err_code files_next(const char **name, DIR *list, struct err *e)
+{
+	const struct dirent *d;
+
+	do {
+		errno = 0; /* NULL is an end, or a failure */
+		d = readdir(list);
+	} while (d != NULL && (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0));
+	if (d == NULL && errno != 0)
+		return err_set(e, ERR_IO, "list a folder: %s", strerror(errno));
+	*name = d != NULL ? d->d_name : NULL;
+	return ERR_OK;
+}
+
+void backup_note_store(const char *name, bool *current, bool *manifest)
+{
+	if (strcmp(name, "CURRENT") == 0)
+		*current = true;
+	else if (strncmp(name, "MANIFEST-", 9) == 0)
+		*manifest = true;
 }
 
 enum err_code files_sync_dir(int dir, struct err *e)
@@ -171,25 +218,25 @@ static enum err_code remove_at(int dir, const char *name, unsigned depth, struct
 		return rc;
 	}
 	rc = empty(fd, depth, e);
+	(void)close(fd);
 	if (rc == ERR_OK && unlinkat(dir, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
 		rc = failed("remove", name, e);
 	return rc;
 }
 
-/* Takes over fd. */
 static enum err_code empty(int fd, unsigned depth, struct err *e)
 {
-	DIR *list = fdopendir(fd);
-	enum err_code rc = ERR_OK;
-	const struct dirent *d;
+	DIR *list = NULL;
+	const char *name = NULL;
+	enum err_code rc = files_list(&list, fd, e);
 
-	if (list == NULL) {
-		(void)close(fd);
-		return failed("list", "a folder", e);
+	if (rc != ERR_OK)
+		return rc;
+	while ((rc = files_next(&name, list, e)) == ERR_OK && name != NULL) {
+		rc = remove_at(fd, name, depth + 1, e);
+		if (rc != ERR_OK)
+			break;
 	}
-	while (rc == ERR_OK && (d = readdir(list)) != NULL)
-		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-			rc = remove_at(dirfd(list), d->d_name, depth + 1, e);
 	(void)closedir(list);
 	return rc;
 }

@@ -3,6 +3,7 @@
 #ifndef RESTANTE_BASE_FILES_H
 #define RESTANTE_BASE_FILES_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,6 +21,13 @@
 #define BACKUP_STORE "store"
 #define BACKUP_LATEST "latest"
 
+/* What a backup is made from, the server's snapshot, has the same two and a list of the same
+ * "files" by this name. */
+#define BACKUP_SNAPSHOT_LIST "snapshot.json"
+
+/* Without these two files a store is none: sets which of them the name is, if it is one. */
+void backup_note_store(const char *name, bool *current, bool *manifest);
+
 /* Asked now and then within a long copy; false gives up with ERR_BUSY. */
 typedef bool files_go_on_fn(void);
 
@@ -30,9 +38,23 @@ typedef bool files_go_on_fn(void);
 enum err_code files_copy(int from_dir, int to_dir, const char *name, uint64_t *size,
 			 files_go_on_fn *go_on, struct err *e);
 
+/* The same in two steps, for who may read by one user's right and is to write by another's: opens
+ * it for reading, and copies what is open; `name` is what it is to be called. */
+enum err_code files_open(int *out, int dir, const char *name, struct err *e);
+enum err_code files_copy_open(int from, int to_dir, const char *name, uint64_t *size,
+			      files_go_on_fn *go_on, struct err *e);
+
 /* Opens a folder in a folder (AT_FDCWD: a path), making it (mode 0700) if `make`; the descriptor is
  * the caller's. ERR_NOTFOUND, ERR_IO. */
 enum err_code files_open_dir(int *out, int dir, const char *name, bool make, struct err *e);
+
+/* Begins to list the names in an open folder, which stays the caller's; to be ended by closedir().
+ * ERR_IO. */
+enum err_code files_list(DIR **out, int dir, struct err *e);
+
+/* The next name but "." and ".."; NULL: there are no more. Good until the next call. ERR_IO: what
+ * was listed is not all. */
+enum err_code files_next(const char **name, DIR *list, struct err *e);
 
 /* Makes what was done to the names in a folder durable. ERR_IO. */
 enum err_code files_sync_dir(int dir, struct err *e);

@@ -1,6 +1,5 @@
 #include "cli/backup.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,7 +16,8 @@
 
 struct backup {
 	struct backup_tally *tally;
-	json_t *files; /* of the list */
+	json_t *files;          /* of the list */
+	bool current, manifest; /* the store's are among them */
 };
 
 /* The same folder in three places. */
@@ -88,7 +88,9 @@ static void list(struct backup *b, const struct level *l, const char *name, uint
 	free(whole);
 }
 
-static bool take_file(struct backup *b, const struct level *l, const char *name, struct trouble *t)
+/* `told`: how long it is, says who made the snapshot. */
+static bool take_file(struct backup *b, const struct level *l, const char *name, uint64_t told,
+		      struct trouble *t)
 {
 	uint64_t size = 0;
 
@@ -98,43 +100,64 @@ static bool take_file(struct backup *b, const struct level *l, const char *name,
 		b->tally->copied_files++;
 		b->tally->copied_bytes += size;
 	}
+	if (size != told)
+		return trouble_local(t, ERR_IO, "%s of the snapshot is not as long as it was",
+				     name);
 	b->tally->files++;
 	b->tally->bytes += size;
 	list(b, l, name, size);
 	return cancel_not(t);
 }
 
-/* ---- the store ----------------------------------------------------------------------------- */
+/* ---- what the snapshot has ------------------------------------------------------------------ */
 
-static bool take_listed(struct backup *b, const struct level *l, DIR *list_of, struct trouble *t)
+static bool read_list(int from, json_t **out, struct trouble *t)
 {
-	const struct dirent *d;
-	bool ok = true;
+	int fd = openat(from, BACKUP_SNAPSHOT_LIST, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
-	while (ok && (d = readdir(list_of)) != NULL)
-		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-			ok = take_file(b, l, d->d_name, t);
-	return ok;
+	if (fd < 0)
+		return trouble_errno(t, "the snapshot's list");
+	*out = json_loadfd(fd, JSON_REJECT_DUPLICATES, NULL);
+	(void)close(fd);
+	return json_is_array(json_object_get(*out, "files")) ||
+	       trouble_local(t, ERR_IO, "the snapshot's list does not say what there is");
 }
 
-/* All files of a folder; the store's has no folders in it. */
-static bool take_folder(struct backup *b, const struct level *l, struct trouble *t)
+static bool take_listed(struct backup *b, const struct level *top, const struct level *store,
+			const json_t *one, struct trouble *t)
 {
-	int fd = openat(l->from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *list_of = fd >= 0 ? fdopendir(fd) : NULL;
-	struct err e = { 0 };
-	bool ok;
+	const char *name = json_string_value(json_object_get(one, "name"));
+	const json_int_t size = json_integer_value(json_object_get(one, "size"));
 
-	if (list_of == NULL) {
-		ok = trouble_errno(t, "the snapshot");
-		if (fd >= 0)
-			(void)close(fd);
-		return ok;
+	if (name != NULL && strcmp(name, BACKUP_KEYS) == 0)
+		return take_file(b, top, name, (uint64_t)size, t);
+	if (name == NULL || strncmp(name, store->name, strlen(store->name)) != 0)
+		return trouble_local(t, ERR_IO, "the snapshot's list makes no sense");
+	name += strlen(store->name);
+	if (*name == '\0' || *name == '.' || strchr(name, '/') != NULL)
+		return trouble_local(t, ERR_IO, "the snapshot's list makes no sense");
+	backup_note_store(name, &b->current, &b->manifest);
+	return take_file(b, store, name, (uint64_t)size, t);
+}
+
+/* Each file that is listed, and nothing else: what is not found is missed. */
+static bool take_all(struct backup *b, const struct level *top, const struct level *store,
+		     const json_t *all, struct trouble *t)
+{
+	struct err e = { 0 };
+	const json_t *one;
+	bool ok = true;
+	size_t i;
+
+	json_array_foreach(json_object_get(all, "files"), i, one)
+	{
+		ok = ok && take_listed(b, top, store, one, t);
 	}
-	ok = take_listed(b, l, list_of, t) &&
-	     (files_sync_dir(l->to, &e) == ERR_OK || trouble_err(t, &e, NULL));
-	(void)closedir(list_of);
-	return ok;
+	if (!ok)
+		return false;
+	if (!b->current || !b->manifest || faccessat(top->to, BACKUP_KEYS, F_OK, 0) != 0)
+		return trouble_local(t, ERR_IO, "the snapshot has no whole store, or no keys");
+	return files_sync_dir(store->to, &e) == ERR_OK || trouble_err(t, &e, NULL);
 }
 
 static void close_level(const struct level *l)
@@ -146,7 +169,20 @@ static void close_level(const struct level *l)
 			(void)close(fds[i]);
 }
 
-static bool take_store(struct backup *b, const struct level *top, struct trouble *t)
+static bool take_by_list(struct backup *b, const struct level *top, const struct level *store,
+			 struct trouble *t)
+{
+	json_t *all = NULL;
+	bool ok = read_list(top->from, &all, t) && take_all(b, top, store, all, t);
+
+	json_decref(all);
+	/* the server takes it away if it thinks that nobody needs it any more */
+	if (ok && faccessat(top->from, BACKUP_SNAPSHOT_LIST, F_OK, 0) != 0)
+		return trouble_local(t, ERR_IO, "the snapshot went while it was copied");
+	return ok;
+}
+
+static bool take(struct backup *b, const struct level *top, struct trouble *t)
 {
 	struct level l = { .from = -1, .before = -1, .to = -1, .name = BACKUP_STORE "/" };
 	struct err e = { 0 };
@@ -158,7 +194,7 @@ static bool take_store(struct backup *b, const struct level *top, struct trouble
 	if (top->before >= 0) /* if it cannot be had, there is just nothing to link from */
 		l.before = openat(top->before, BACKUP_STORE,
 				  O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	ok = ok && take_folder(b, &l, t);
+	ok = ok && take_by_list(b, top, &l, t);
 	close_level(&l);
 	return ok;
 }
@@ -202,12 +238,11 @@ bool backup_fill(int from, int before, int to, int64_t now, struct backup_tally 
 		 struct trouble *t)
 {
 	const struct level top = { from, before, to, "" };
-	struct backup b = { tally, json_array() };
+	struct backup b = { .tally = tally, .files = json_array() };
 	bool ok;
 
 	*tally = (struct backup_tally){ 0 };
-	ok = take_file(&b, &top, BACKUP_KEYS, t) && take_store(&b, &top, t) &&
-	     print_list(&b, to, now, t);
+	ok = take(&b, &top, t) && print_list(&b, to, now, t);
 	json_decref(b.files);
 	return ok;
 }

@@ -14,8 +14,9 @@ struct backup_tally {
 	uint64_t copied_files, copied_bytes; /* of which these were copied */
 };
 
-/* from: the folder of the snapshot; before: the newest generation, -1 for none; to: an empty
- * folder. Everything in `to` is durable then, its list too. Given up on SIGINT and SIGTERM. */
+/* from: the folder of the snapshot, whose own list says what is to be taken; before: the newest
+ * generation, -1 for none; to: an empty folder. Everything in `to` is durable then, its list too.
+ * Given up on SIGINT and SIGTERM. */
 bool backup_fill(int from, int before, int to, int64_t now, struct backup_tally *tally,
 		 struct trouble *t);
 

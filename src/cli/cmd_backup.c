@@ -89,12 +89,18 @@ static bool fill(struct backing_up *b, int from, const char *snapshot, struct tr
 static bool take(struct backing_up *b, const json_t *snapshot, struct trouble *t)
 {
 	const char *path = operator_text(snapshot, NULL, "path");
+	const char *data_dir = operator_text(snapshot, NULL, "data_dir");
 	struct err e = { 0 };
 	int from = -1;
 	bool ok;
 
 	if (path[0] != '/')
 		return trouble_local(t, ERR_IO, "the server does not say where its snapshot is");
+	if (generations_are_below(&b->all, data_dir))
+		return trouble_local(t, ERR_IO,
+				     "%.200s is within the server's data directory: a backup is "
+				     "kept elsewhere",
+				     b->all.path);
 	if (files_open_dir(&from, AT_FDCWD, path, false, &e) != ERR_OK)
 		return trouble_err(t, &e, "the server's snapshot");
 	ok = fill(b, from, operator_text(snapshot, NULL, "snapshot"), t);

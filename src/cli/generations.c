@@ -113,36 +113,39 @@ static int by_name(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
+static bool look_at(struct generations *g, const char *name, struct trouble *t)
+{
+	if (is_partial(name)) {
+		read_note(g, name);
+		return remove_one(g, name, t);
+	}
+	return !is_generation(name, strlen(name)) || !is_complete(g->dir, name) || add(g, name, t);
+}
+
 static bool look(struct generations *g, DIR *list, struct trouble *t)
 {
-	const struct dirent *d;
-	bool ok = true;
+	const char *name = NULL;
+	struct err e = { 0 };
 
-	while (ok && (d = readdir(list)) != NULL) {
-		if (is_partial(d->d_name)) {
-			read_note(g, d->d_name);
-			ok = remove_one(g, d->d_name, t);
-		} else if (is_generation(d->d_name, strlen(d->d_name)) &&
-			   is_complete(g->dir, d->d_name))
-			ok = add(g, d->d_name, t);
-	}
-	if (ok && g->count > 0)
+	do {
+		if (files_next(&name, list, &e) != ERR_OK)
+			return trouble_err(t, &e, g->path);
+		if (name != NULL && !look_at(g, name, t))
+			return false;
+	} while (name != NULL);
+	if (g->count > 0)
 		qsort(g->names, g->count, sizeof(*g->names), by_name);
-	return ok;
+	return true;
 }
 
 static bool take_stock(struct generations *g, struct trouble *t)
 {
-	int fd = openat(g->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
+	struct err e = { 0 };
+	DIR *list = NULL;
 	bool ok;
 
-	if (list == NULL) {
-		ok = trouble_errno(t, g->path);
-		if (fd >= 0)
-			(void)close(fd);
-		return ok;
-	}
+	if (files_list(&list, g->dir, &e) != ERR_OK)
+		return trouble_err(t, &e, g->path);
 	ok = look(g, list, t);
 	(void)closedir(list);
 	return ok;
@@ -165,6 +168,7 @@ bool generations_open(struct generations *g, const char *path, struct trouble *t
 	*g = (struct generations){ .dir = -1, .path = strdup(path) };
 	if (g->path == NULL)
 		return trouble_local(t, ERR_NOMEM, "out of memory");
+	g->made = mkdir(path, 0700) == 0;
 	if (files_open_dir(&g->dir, AT_FDCWD, path, true, &e) != ERR_OK)
 		return trouble_err(t, &e, NULL);
 	return lock(g, t) && take_stock(g, t);
@@ -172,11 +176,35 @@ bool generations_open(struct generations *g, const char *path, struct trouble *t
 
 void generations_close(struct generations *g)
 {
+	if (g->made)
+		(void)rmdir(g->path); /* only if it is still empty */
 	if (g->dir >= 0)
 		(void)close(g->dir);
 	free(g->path);
 	free(g->names);
 	*g = (struct generations){ .dir = -1 };
+}
+
+bool generations_are_below(const struct generations *g, const char *folder)
+{
+	struct stat it, here, last = { 0 };
+	int fd = openat(g->dir, ".", O_PATH | O_DIRECTORY | O_CLOEXEC), up;
+	bool below = false;
+
+	if (stat(folder, &it) != 0)
+		it = (struct stat){ 0 };
+	while (fd >= 0 && !below && fstat(fd, &here) == 0 &&
+	       (here.st_dev != last.st_dev ||
+		here.st_ino != last.st_ino)) { /* the root's is itself */
+		below = here.st_dev == it.st_dev && here.st_ino == it.st_ino;
+		last = here;
+		up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		(void)close(fd);
+		fd = up;
+	}
+	if (fd >= 0)
+		(void)close(fd);
+	return below;
 }
 
 int generations_newest(const struct generations *g)

@@ -16,6 +16,7 @@
 
 struct generations {
 	int dir;      /* locked: nobody else makes or removes one meanwhile */
+	bool made;    /* it was not there before */
 	char *path;   /* of it */
 	size_t count; /* of the complete ones, oldest first */
 	char (*names)[GENERATION_SIZE];
@@ -24,9 +25,12 @@ struct generations {
 
 /* Opens the folder, making it (mode 0700) if it is not there, and removes what interrupted backups
  * have left. TROUBLE_LOCAL, also if another backup works there. generations_close() ends it,
- * whatever came of it. */
+ * whatever came of it; a folder that it has made goes again if nothing came into it. */
 bool generations_open(struct generations *g, const char *path, struct trouble *t);
 void generations_close(struct generations *g);
+
+/* Whether they are kept in that folder, or below it. */
+bool generations_are_below(const struct generations *g, const char *folder);
 
 /* The newest one as an open folder, the caller's; -1: there is none. */
 int generations_newest(const struct generations *g);

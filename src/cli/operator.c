@@ -27,8 +27,9 @@ const char *operator_socket(const struct options *o)
 {
 	const char *given = options_get(o, "socket");
 
-	if (given == NULL)
-		given = getenv("RESTANTE_SOCKET");
+	if (given != NULL)
+		return given; /* also if it is empty, which is found to be wrong */
+	given = getenv("RESTANTE_SOCKET");
 	if (given != NULL && given[0] != '\0')
 		return given;
 	return is_ours(OF_THIS_FOLDER) ? OF_THIS_FOLDER : OF_THE_SYSTEM;

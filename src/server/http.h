@@ -141,6 +141,9 @@ enum http_next request_become(struct request *r, const struct handler *h);
  * its direction gets an answer: nothing can be waited for any more. */
 bool request_over(const struct request *r);
 
+/* Whether its answer was sent whole, as far as can be known here. For gone(). */
+bool request_answered(const struct request *r);
+
 /* Stops the request until request_wake(). Loop only; call it before the work is handed over, so
  * that the wake cannot come first. */
 void request_wait(struct request *r);

@@ -8,12 +8,14 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "server/admin/admin.h"
 #include "server/finals.h"
 #include "server/running.h"
 #include "server/server.h"
 #include "server/sweep.h"
 
-#define RETRY_S 5 /* between looks at finals whose store failed */
+#define RETRY_S 5   /* between looks at finals whose store failed */
+#define TIDY_S 3600 /* between looks at snapshots, where sweeps are not more often */
 
 struct keeper {
 	struct server *server;
@@ -35,11 +37,21 @@ static void ask_disk(struct server *s)
 		atomic_store(&s->disk_free, (uint64_t)v.f_bavail * v.f_frsize);
 }
 
+static void tidy(struct server *s, int64_t now, uint64_t interval, int64_t *tidied_s)
+{
+	if (interval == 0 || interval > TIDY_S)
+		interval = TIDY_S;
+	if (now >= *tidied_s && now - *tidied_s < (int64_t)interval)
+		return;
+	admin_backup_tidy(s);
+	*tidied_s = now;
+}
+
 static void *keeper_main(void *arg)
 {
 	struct keeper *k = arg;
 	struct server *s = k->server;
-	int64_t swept_s = clock_now_s(), now;
+	int64_t swept_s = clock_now_s(), tidied_s = swept_s, now;
 	struct timespec until;
 	uint64_t interval;
 
@@ -60,6 +72,7 @@ static void *keeper_main(void *arg)
 			sweeper_wake(s->sweeper);
 			swept_s = now;
 		}
+		tidy(s, now, interval, &tidied_s);
 		pthread_mutex_lock(&k->lock);
 	}
 	pthread_mutex_unlock(&k->lock);

@@ -1,5 +1,5 @@
 /* keeper - one thread for what is done by the clock: asks how much disk is free, and says when it
- * is time to sweep. */
+ * is time to sweep, and to look for snapshots that nobody has given back. */
 #ifndef RESTANTE_SERVER_KEEPER_H
 #define RESTANTE_SERVER_KEEPER_H
 

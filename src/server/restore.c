@@ -1,8 +1,8 @@
 #include "server/restore.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +27,9 @@ struct restoring {
 	int backup, backup_store;
 	int data, partial, store; /* partial: in data; store: in partial */
 	json_t *list;
+	bool current, manifest; /* the store's are among its files */
+	bool as_root;           /* who writes as the owner of the data directory */
+	struct stat owner;
 	struct restored *out;
 };
 
@@ -161,6 +164,8 @@ static enum err_code check_file(struct restoring *r, int dir, const char *base, 
 			       "the backup is not complete: %.60s is not as long "
 			       "as it was",
 			       base);
+	if (dir == r->backup_store)
+		backup_note_store(base, &r->current, &r->manifest);
 	r->out->files++;
 	r->out->bytes += size;
 	return ERR_OK;
@@ -174,7 +179,11 @@ static enum err_code check_backup(struct restoring *r, struct err *e)
 	(void)snprintf(r->out->made_at, sizeof(r->out->made_at), "%s",
 		       made_at != NULL ? made_at : "");
 	rc = files_open_dir(&r->backup_store, r->backup, BACKUP_STORE, false, e);
-	return rc == ERR_OK ? each_file(r, check_file, e) : rc;
+	if (rc == ERR_OK)
+		rc = each_file(r, check_file, e);
+	if (rc == ERR_OK && (!r->current || !r->manifest))
+		rc = err_set(e, ERR_DAMAGED, "the backup is not complete: it has no store");
+	return rc;
 }
 
 static enum err_code read_backup(struct restoring *r, const char *from, struct err *e)
@@ -207,10 +216,45 @@ enum err_code restore_none_open(const char *data_dir, struct err *e)
 		       data_dir);
 }
 
+/* Of root's doing nothing in the data directory is done as root: its owner, or who has taken over
+ * the owner's account, may put links there at any moment. For the time being, as root still opens
+ * the files of the backup. */
+static enum err_code act_as(const struct restoring *r, uid_t user, gid_t group, struct err *e)
+{
+	if (!r->as_root)
+		return ERR_OK;
+	if (user == 0 ? seteuid(0) == 0 && setegid(0) == 0
+		      : setegid(group) == 0 && seteuid(user) == 0)
+		return ERR_OK;
+	return failed("become the owner of the data directory", e);
+}
+
+static enum err_code become_owner(struct restoring *r, struct err *e)
+{
+	if (fstat(r->data, &r->owner) != 0)
+		return failed("the data directory", e);
+	r->as_root = geteuid() == 0 && r->owner.st_uid != 0;
+	if (r->as_root && setgroups(0, NULL) != 0)
+		return failed("become the owner of the data directory", e);
+	return act_as(r, r->owner.st_uid, r->owner.st_gid, e);
+}
+
+/* For good. RocksDB has its own threads and goes by names. */
+static enum err_code stay_owner(const struct restoring *r, struct err *e)
+{
+	if (!r->as_root)
+		return ERR_OK;
+	if (seteuid(0) == 0 && setegid(0) == 0 &&
+	    setresgid(r->owner.st_gid, r->owner.st_gid, r->owner.st_gid) == 0 &&
+	    setresuid(r->owner.st_uid, r->owner.st_uid, r->owner.st_uid) == 0)
+		return ERR_OK;
+	return failed("become the owner of the data directory", e);
+}
+
 /* Keys that an interrupted restore has put there are none of anybody's. */
 static enum err_code check_empty(const struct restoring *r, struct err *e)
 {
-	const bool again = restore_none_open(r->set->data_dir, NULL) != ERR_OK;
+	const bool again = unlinkat(r->data, PARTIAL, AT_REMOVEDIR) != 0 && errno != ENOENT;
 
 	(void)unlinkat(r->data, BACKUP_STORE, AT_REMOVEDIR); /* if it is empty */
 	if (is_there(r->data, BACKUP_STORE))
@@ -229,6 +273,16 @@ static enum err_code open_data(struct restoring *r, struct err *e)
 		rc = files_open_dir(&r->data, AT_FDCWD, r->set->data_dir, false, e);
 	if (rc == ERR_OK && flock(r->data, LOCK_EX | LOCK_NB) != 0)
 		rc = err_set(e, ERR_BUSY, "another restore works in %.80s", r->set->data_dir);
+	/* names are those of this very folder from here on, wherever its path leads to */
+	if (rc == ERR_OK && fchdir(r->data) != 0)
+		rc = failed("the data directory", e);
+	return rc == ERR_OK ? become_owner(r, e) : rc;
+}
+
+static enum err_code begin(struct restoring *r, struct err *e)
+{
+	enum err_code rc = open_data(r, e);
+
 	if (rc == ERR_OK)
 		rc = check_empty(r, e);
 	if (rc == ERR_OK)
@@ -240,13 +294,33 @@ static enum err_code open_data(struct restoring *r, struct err *e)
 	return rc == ERR_OK ? files_open_dir(&r->store, r->partial, BACKUP_STORE, true, e) : rc;
 }
 
+/* The backup may be for root only. */
+static enum err_code open_source(const struct restoring *r, int *out, int dir, const char *base,
+				 struct err *e)
+{
+	enum err_code rc = act_as(r, 0, 0, e), back;
+
+	if (rc != ERR_OK)
+		return rc;
+	rc = files_open(out, dir, base, e);
+	back = act_as(r, r->owner.st_uid, r->owner.st_gid, rc == ERR_OK ? e : NULL);
+	if (rc == ERR_OK && back != ERR_OK)
+		(void)close(*out);
+	return rc == ERR_OK ? back : rc;
+}
+
 static enum err_code copy_file(struct restoring *r, int dir, const char *base, uint64_t size,
 			       struct err *e)
 {
 	uint64_t copied;
-	enum err_code rc;
+	int from;
+	enum err_code rc = open_source(r, &from, dir, base, e);
 
-	rc = files_copy(dir, dir == r->backup ? r->partial : r->store, base, &copied, NULL, e);
+	if (rc != ERR_OK)
+		return rc;
+	rc = files_copy_open(from, dir == r->backup ? r->partial : r->store, base, &copied, NULL,
+			     e);
+	(void)close(from);
 	if (rc == ERR_OK && copied != size)
 		return err_set(e, ERR_DAMAGED, "%.60s changed while it was copied", base);
 	return rc;
@@ -258,7 +332,7 @@ static enum err_code copy_all(struct restoring *r, struct err *e)
 
 	if (rc == ERR_OK && !is_there(r->partial, BACKUP_KEYS))
 		rc = err_set(e, ERR_DAMAGED, "the backup has no keys");
-	return rc;
+	return rc == ERR_OK ? stay_owner(r, e) : rc;
 }
 
 /* A store that this restanted does not open is not put into place. */
@@ -270,47 +344,11 @@ static enum err_code try_store(const struct restoring *r, struct err *e)
 	enum err_code rc;
 
 	run_store_options(r->set, dir, sizeof(dir), &opt);
-	(void)snprintf(dir, sizeof(dir), "%s/" PARTIAL "/" BACKUP_STORE, r->set->data_dir);
+	(void)snprintf(dir, sizeof(dir), PARTIAL "/" BACKUP_STORE);
+	opt.existing = true;
 	rc = store_open(&s, r->set->store_engine, &opt, e);
 	store_close(s);
 	return rc;
-}
-
-/* ---- whose they are ------------------------------------------------------------------------ */
-
-static enum err_code give_all(int dir, const struct stat *owner, struct err *e)
-{
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
-	enum err_code rc = ERR_OK;
-	const struct dirent *d;
-
-	if (list == NULL) {
-		if (fd >= 0)
-			(void)close(fd);
-		return failed(PARTIAL, e);
-	}
-	/* with it comes "." itself */
-	while (rc == ERR_OK && (d = readdir(list)) != NULL)
-		if (strcmp(d->d_name, "..") != 0 &&
-		    fchownat(dir, d->d_name, owner->st_uid, owner->st_gid, AT_SYMLINK_NOFOLLOW) !=
-			    0)
-			rc = failed(d->d_name, e);
-	(void)closedir(list);
-	return rc;
-}
-
-static enum err_code give_to_owner(const struct restoring *r, struct err *e)
-{
-	struct stat owner;
-	enum err_code rc;
-
-	if (geteuid() != 0)
-		return ERR_OK;
-	if (fstat(r->data, &owner) != 0)
-		return failed("the data directory", e);
-	rc = give_all(r->store, &owner, e);
-	return rc == ERR_OK ? give_all(r->partial, &owner, e) : rc;
 }
 
 /* ---- putting it in place ------------------------------------------------------------------- */
@@ -363,13 +401,11 @@ enum err_code restore(const struct settings *set, const char *from, struct resto
 	*out = (struct restored){ 0 };
 	rc = read_backup(&r, from, e);
 	if (rc == ERR_OK)
-		rc = open_data(&r, e);
+		rc = begin(&r, e);
 	if (rc == ERR_OK)
 		rc = copy_all(&r, e);
 	if (rc == ERR_OK)
 		rc = try_store(&r, e);
-	if (rc == ERR_OK)
-		rc = give_to_owner(&r, e);
 	if (rc == ERR_OK)
 		rc = put_in_place(&r, e);
 	close_restoring(&r);

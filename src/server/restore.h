@@ -17,10 +17,11 @@ struct restored {
 };
 
 /* Copies the backup `from`, or the latest in the folder of backups `from`, into the data directory,
- * which is made if it is not there; everything is durable then, and the store was opened once. Of
- * root's doing the owner is that of the data directory. ERR_INVALID: no backup. ERR_DAMAGED: it is
- * not complete. ERR_FORMAT: of a newer version, itself or its store. ERR_EXISTS: keys or a store
- * are there already. ERR_BUSY: another restore works there. ERR_FULL, ERR_IO. */
+ * which is made if it is not there; everything is durable then, and the store was opened once. Root
+ * becomes the owner of the data directory for that, and the process goes into that folder.
+ * ERR_INVALID: no backup. ERR_DAMAGED: it is not complete. ERR_FORMAT: of a newer version, itself
+ * or its store. ERR_EXISTS: keys or a store are there already. ERR_BUSY: another restore works
+ * there. ERR_FULL, ERR_IO. */
 enum err_code restore(const struct settings *set, const char *from, struct restored *out,
 		      struct err *e);
 

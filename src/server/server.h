@@ -51,6 +51,7 @@ struct server {
 	pthread_t main_thread; /* takes signals */
 
 	int64_t started_s;
+	int64_t snapshot_s; /* the last snapshot is named after; the operator's thread only */
 	atomic_int_fast64_t swept_s;        /* when a sweep last left nothing due */
 	atomic_uint_fast64_t disk_free;     /* bytes, refreshed by the keeper */
 	atomic_uint_fast64_t upload_memory; /* bytes in full-size buffers of uploads */

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <grp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -467,6 +468,87 @@ static void one_snapshot_at_a_time(void **state)
 	assert_int_equal(admin_status(s, "POST", "/admin/backup"), 200);
 }
 
+/* Whether it goes within ten seconds. */
+static bool goes(const char *folder, const char *name)
+{
+	for (unsigned i = 0; i < 500 && is_there(folder, name); i++)
+		client_nap(20);
+	return !is_there(folder, name);
+}
+
+static unsigned count_snapshots(const struct test_server *s)
+{
+	char path[160];
+	const struct dirent *d;
+	unsigned n = 0;
+	DIR *dir;
+
+	(void)snprintf(path, sizeof(path), "%s/data/snapshots", s->dir);
+	dir = opendir(path);
+	while (dir != NULL && (d = readdir(dir)) != NULL)
+		n += d->d_name[0] != '.';
+	if (dir != NULL)
+		(void)closedir(dir);
+	return n;
+}
+
+static bool await_snapshots(const struct test_server *s, unsigned count)
+{
+	for (unsigned i = 0; i < 1000 && count_snapshots(s) != count; i++)
+		client_nap(10);
+	return count_snapshots(s) == count;
+}
+
+/* Nobody knows its name. */
+static void a_snapshot_whose_request_was_left_is_removed(void **state)
+{
+	struct test_server s;
+	struct client *c;
+
+	(void)state;
+	server_start(&s, &(struct test_server_options){ .config = CONF,
+							.faults = "inner=rocksdb;delay_ms=500" });
+	c = admin_open(&s);
+	assert_true(client_sendf(c, "POST /admin/backup HTTP/1.1\r\nHost: x\r\n"
+				    "Content-Length: 0\r\n\r\n"));
+	assert_true(await_snapshots(&s, 1)); /* it has begun, and takes a while */
+	client_close(c);
+	assert_true(server_logs(&s, "event=snapshot_removed reason=unanswered", 10000));
+	assert_true(await_snapshots(&s, 0));
+	assert_int_equal(admin_status(&s, "POST", "/admin/backup"), 200);
+	server_remove(&s);
+}
+
+static void make_stale(const struct test_server *s, const char *name)
+{
+	char line[256];
+
+	(void)snprintf(
+		line, sizeof(line),
+		"mkdir -p %s/data/snapshots/%s/store && echo x >%s/data/snapshots/%s/store/y",
+		s->dir, name, s->dir, name);
+	assert_int_equal(system(line), 0);
+}
+
+static void a_snapshot_that_nobody_gave_back_is_in_nobodys_way(void **state)
+{
+	static const char *const names[] = { "data/snapshots/2001-01-01T00-00-00Z",
+					     "data/snapshots/2099-12-31T23-59-59Z" };
+	struct test_server *s = *state;
+
+	for (unsigned i = 0; i < 2; i++)
+		make_stale(s, names[i] + sizeof("data/snapshots"));
+	assert_int_equal(admin_status(s, "POST", "/admin/backup"), 200);
+	assert_int_equal(count_snapshots(s), 1);
+	for (unsigned i = 0; i < 2; i++)
+		make_stale(s, names[i] + sizeof("data/snapshots"));
+	server_configure(s, "upload { min_free = 0 }\nexpiry { interval = 1s }\n");
+	assert_int_equal(admin_status(s, "POST", "/admin/reload"), 200);
+	for (unsigned i = 0; i < 2; i++)
+		assert_true(goes(s->dir, names[i]));
+	assert_int_equal(count_snapshots(s), 1); /* it may be in use */
+}
+
 static void a_start_removes_the_snapshots_of_the_run_before(void **state)
 {
 	struct test_server *s = *state;
@@ -675,6 +757,8 @@ int main(void)
 		TEST(a_key_outlives_the_times_that_were_allowed),
 		TEST(a_snapshot_has_what_was_there_and_goes_when_told),
 		TEST(one_snapshot_at_a_time),
+		TEST(a_snapshot_whose_request_was_left_is_removed),
+		TEST(a_snapshot_that_nobody_gave_back_is_in_nobodys_way),
 		TEST(a_start_removes_the_snapshots_of_the_run_before),
 		TEST(only_names_of_snapshots_are_removed),
 		TEST(a_snapshot_is_made_while_clients_write),

@@ -13,4 +13,7 @@ extern const struct handler admin_backup_handler, admin_backup_end_handler;
 /* Removes what backups of an earlier run have left in the data directory. At the start. */
 void admin_backup_clean(const char *data_dir);
 
+/* Has those removed that nobody has given back for 20 hours, soon. Any thread. */
+void admin_backup_tidy(struct server *s);
+
 #endif

@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,17 +15,17 @@
 #include "base/clock.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "restante/version.h"
 #include "server/admin/disk.h"
 #include "server/admin/errand.h"
+#include "server/admin/manifest.h"
 #include "server/problem.h"
 #include "server/server.h"
 
 #define FOLDER "snapshots"
-#define MANIFEST "snapshot.json"
 #define NAME_FORM "dddd-dd-ddTdd-dd-ddZ"
 #define NAME_SIZE sizeof(NAME_FORM)
-#define STALE_S 86400 /* whoever made it has forgotten it */
+#define STALE_S 72000 /* whoever made it has forgotten it; and tomorrow's is to find none */
+#define AHEAD_S 3600  /* of a clock that was set back since */
 
 /* ---- names ---- */
 
@@ -50,6 +51,7 @@ static void make_name(char out[static NAME_SIZE], int64_t now)
 		out[i] = text[i] == ':' ? '-' : text[i];
 }
 
+/* Also if it is of a time to come: it would never grow old. */
 static bool is_stale(const char *name, int64_t now)
 {
 	char text[NAME_SIZE];
@@ -57,45 +59,55 @@ static bool is_stale(const char *name, int64_t now)
 
 	memcpy(text, name, sizeof(text));
 	text[13] = text[16] = ':';
-	return clock_parse_rfc3339(text, sizeof(text) - 1, &made) && now - made > STALE_S;
+	return !clock_parse_rfc3339(text, sizeof(text) - 1, &made) || now - made > STALE_S ||
+	       made - now > AHEAD_S;
 }
 
 /* ---- the folder of snapshots ---- */
 
-static enum err_code open_folder(int *out, const char *data_dir, struct err *e)
+static enum err_code open_folder(int *out, const char *data_dir, bool make, struct err *e)
 {
 	int dir;
 	enum err_code rc = files_open_dir(&dir, AT_FDCWD, data_dir, false, e);
 
 	if (rc != ERR_OK)
 		return rc;
-	rc = files_open_dir(out, dir, FOLDER, true, e);
+	rc = files_open_dir(out, dir, FOLDER, make, e);
 	(void)close(dir);
 	return rc;
 }
 
-/* The first one that is there; what is stale goes. False: none. */
-static bool find_one(int folder, int64_t now, char out[static NAME_SIZE])
+/* The first one that is there; what is stale goes. out: "" for none. */
+static enum err_code find_in(DIR *list, int folder, int64_t now, char out[static NAME_SIZE],
+			     struct err *e)
 {
-	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
-	const struct dirent *d;
-	bool found = false;
+	const char *name = NULL;
+	enum err_code rc;
 
-	while (list != NULL && !found && (d = readdir(list)) != NULL) {
-		if (!is_name(d->d_name, strlen(d->d_name)))
+	out[0] = '\0';
+	while ((rc = files_next(&name, list, e)) == ERR_OK && name != NULL) {
+		if (!is_name(name, strlen(name)))
 			continue;
-		found = !is_stale(d->d_name, now);
-		if (found)
-			memcpy(out, d->d_name, NAME_SIZE);
+		if (!is_stale(name, now))
+			memcpy(out, name, NAME_SIZE);
+		else if (files_remove(folder, name, e) == ERR_OK)
+			log_warn("event=snapshot_removed reason=stale");
 		else
-			(void)files_remove(folder, d->d_name, NULL);
+			return e->code;
 	}
-	if (list != NULL)
-		(void)closedir(list);
-	else if (fd >= 0)
-		(void)close(fd);
-	return found;
+	return rc;
+}
+
+static enum err_code find_one(int folder, int64_t now, char out[static NAME_SIZE], struct err *e)
+{
+	DIR *list = NULL;
+	enum err_code rc = files_list(&list, folder, e);
+
+	if (rc != ERR_OK)
+		return rc;
+	rc = find_in(list, folder, now, out, e);
+	(void)closedir(list);
+	return rc;
 }
 
 /* ---- making one ---- */
@@ -105,24 +117,9 @@ struct snapshot {
 	int folder; /* of all */
 	int self;
 	char name[NAME_SIZE];
-	char path[4096]; /* absolute */
+	char data_dir[4096], path[4096]; /* absolute */
 	int64_t now;
 };
-
-static enum err_code write_manifest(const struct snapshot *s, struct err *e)
-{
-	int fd = openat(s->self, MANIFEST, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	char made[CLOCK_RFC3339_SIZE];
-	int n = -1;
-
-	clock_rfc3339(made, s->now);
-	if (fd >= 0)
-		n = dprintf(fd, "{\"version\":\"%s\",\"made_at\":\"%s\",\"store_format\":%d}\n",
-			    RESTANTE_VERSION, made, STORE_FORMAT);
-	if (fd >= 0)
-		(void)close(fd);
-	return n > 0 ? ERR_OK : err_set(e, ERR_IO, "the snapshot's manifest cannot be written");
-}
 
 /* Tokens' keys are copied after the store: they are those of whatever is in it, and more. */
 static enum err_code copy_keys(const struct snapshot *s, struct err *e)
@@ -141,11 +138,11 @@ static enum err_code copy_keys(const struct snapshot *s, struct err *e)
 
 static enum err_code name_path(struct snapshot *s, struct err *e)
 {
-	char *dir = realpath(server_settings(s->server)->data_dir, NULL);
-	int n = dir == NULL ? -1
-			    : snprintf(s->path, sizeof(s->path), "%s/" FOLDER "/%s", dir, s->name);
+	int n;
 
-	free(dir);
+	if (realpath(server_settings(s->server)->data_dir, s->data_dir) == NULL)
+		return err_set(e, ERR_IO, "the data directory: %s", strerror(errno));
+	n = snprintf(s->path, sizeof(s->path), "%s/" FOLDER "/%s", s->data_dir, s->name);
 	return n > 0 && (size_t)n < sizeof(s->path) - sizeof("/" BACKUP_STORE)
 		       ? ERR_OK
 		       : err_set(e, ERR_IO, "the path of the snapshot is too long");
@@ -164,7 +161,7 @@ static enum err_code fill(struct snapshot *s, struct err *e)
 	if (rc == ERR_OK)
 		rc = copy_keys(s, e);
 	if (rc == ERR_OK)
-		rc = write_manifest(s, e);
+		rc = manifest_write(s->self, s->now, e);
 	(void)close(s->self);
 	return rc;
 }
@@ -173,6 +170,10 @@ static enum err_code make(struct snapshot *s, struct err *e)
 {
 	enum err_code rc;
 
+	/* No name comes twice: who still has one to give back must not give back another's. */
+	if (s->now <= s->server->snapshot_s)
+		s->now = s->server->snapshot_s + 1;
+	s->server->snapshot_s = s->now;
 	make_name(s->name, s->now);
 	rc = name_path(s, e);
 	if (rc == ERR_OK)
@@ -186,7 +187,7 @@ static struct reply *refused(const struct snapshot *s)
 {
 	return problem_with(409, "snapshot-exists",
 			    "There is a snapshot already: one at a time, and it goes with DELETE "
-			    "/admin/backup/NAME, or by itself after a day.",
+			    "/admin/backup/NAME, or by itself after 20 hours.",
 			    "snapshot", json_string(s->name));
 }
 
@@ -200,29 +201,50 @@ static struct reply *failed(const char *call, enum err_code rc, const struct err
 			     "The snapshot could not be made or removed; the log has more.");
 }
 
+/* A request for one, and its name as soon as it is there. */
+struct making {
+	struct errand errand;
+	char name[NAME_SIZE];
+};
+
+static struct reply *made(const struct snapshot *s, char name[static NAME_SIZE])
+{
+	memcpy(name, s->name, NAME_SIZE);
+	return errand_json(200, json_pack("{s:s, s:s, s:s, s:I}", "snapshot", s->name, "path",
+					  s->path, "data_dir", s->data_dir, "bytes",
+					  (json_int_t)disk_use(s->path).size));
+}
+
 static struct reply *make_work(struct errand *x)
 {
+	struct making *making = (struct making *)x;
 	struct snapshot s = { .server = x->server, .now = clock_now_s() };
 	struct err e = { 0 };
 	struct reply *r;
-	enum err_code rc = open_folder(&s.folder, server_settings(x->server)->data_dir, &e);
+	enum err_code rc = open_folder(&s.folder, server_settings(x->server)->data_dir, true, &e);
 
 	if (rc != ERR_OK)
 		return failed("open", rc, &e);
-	if (find_one(s.folder, s.now, s.name))
+	if ((rc = find_one(s.folder, s.now, s.name, &e)) != ERR_OK)
+		r = failed("list", rc, &e);
+	else if (s.name[0] != '\0')
 		r = refused(&s);
 	else if ((rc = make(&s, &e)) != ERR_OK)
 		r = failed("snapshot", rc, &e);
 	else
-		r = errand_json(200, json_pack("{s:s, s:s, s:I}", "snapshot", s.name, "path",
-					       s.path, "bytes", (json_int_t)disk_use(s.path).size));
+		r = made(&s, making->name);
 	(void)close(s.folder);
 	return r;
 }
 
 static enum http_next backup(struct request *req)
 {
-	return errand_head(req, make_work);
+	struct making *x;
+
+	if (request_ctx(req) != NULL)
+		return errand_answer(req);
+	x = calloc(1, sizeof(*x));
+	return x == NULL ? HTTP_CUT : errand_start(&x->errand, req, make_work, errand_to_operator);
 }
 
 /* ---- removing it ---- */
@@ -237,7 +259,7 @@ static struct reply *remove_work(struct errand *x)
 	const struct removal *removal = (const struct removal *)x;
 	struct err e = { 0 };
 	int folder;
-	enum err_code rc = open_folder(&folder, server_settings(x->server)->data_dir, &e);
+	enum err_code rc = open_folder(&folder, server_settings(x->server)->data_dir, true, &e);
 
 	if (rc != ERR_OK)
 		return failed("open", rc, &e);
@@ -268,6 +290,68 @@ static enum http_next end(struct request *req)
 	return errand_start(&x->errand, req, remove_work, errand_to_operator);
 }
 
+/* ---- those that nobody removes ---- */
+
+struct tidying {
+	struct job job;
+	struct server *server;
+	char name[NAME_SIZE]; /* of the one that goes; "": those that are stale */
+};
+
+static enum err_code tidy_folder(const struct tidying *t, int folder, struct err *e)
+{
+	char other[NAME_SIZE];
+
+	return t->name[0] != '\0' ? files_remove(folder, t->name, e)
+				  : find_one(folder, clock_now_s(), other, e);
+}
+
+static void tidy(struct job *job)
+{
+	struct tidying *t = JOB_OWNER(job, struct tidying, job);
+	struct err e = { 0 };
+	int folder;
+	enum err_code rc = open_folder(&folder, server_settings(t->server)->data_dir, false, &e);
+
+	if (rc == ERR_OK) {
+		rc = tidy_folder(t, folder, &e);
+		(void)close(folder);
+	}
+	if (rc != ERR_OK && rc != ERR_NOTFOUND)
+		log_warn("event=backup_failed call=tidy error=\"%s\"", e.why);
+	free(t);
+}
+
+/* Without memory the next one does it. */
+static void submit_tidying(struct server *s, const char *name)
+{
+	struct tidying *t = calloc(1, sizeof(*t));
+
+	if (t == NULL)
+		return;
+	t->job.run = tidy;
+	t->server = s;
+	memcpy(t->name, name, strlen(name) + 1);
+	errand_to_operator(s, &t->job);
+}
+
+void admin_backup_tidy(struct server *s)
+{
+	submit_tidying(s, "");
+}
+
+/* Nobody knows the name of one whose request was not answered. */
+static void backup_gone(struct request *req)
+{
+	const struct making *x = request_ctx(req);
+
+	if (x->name[0] != '\0' && !request_answered(req)) {
+		log_warn("event=snapshot_removed reason=unanswered");
+		submit_tidying(request_server(req), x->name);
+	}
+	errand_gone(req);
+}
+
 void admin_backup_clean(const char *data_dir)
 {
 	struct err e = { 0 };
@@ -280,5 +364,5 @@ void admin_backup_clean(const char *data_dir)
 	(void)close(dir);
 }
 
-const struct handler admin_backup_handler = { .head = backup, .gone = errand_gone };
+const struct handler admin_backup_handler = { .head = backup, .gone = backup_gone };
 const struct handler admin_backup_end_handler = { .head = end, .gone = errand_gone };

@@ -212,6 +212,11 @@ bool request_over(const struct request *r)
 	return r->over;
 }
 
+bool request_answered(const struct request *r)
+{
+	return r->sent;
+}
+
 void request_wait(struct request *r)
 {
 	assert(!r->over);
