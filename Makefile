@@ -75,7 +75,7 @@ SERVER  := src/server/settings.c src/server/settings_table.c src/server/settings
            src/server/http/request.c src/server/http/head.c src/server/http/way.c src/server/http/native.c \
            src/server/http/respond.c src/server/http/count.c src/server/listen.c \
            src/server/tls.c src/server/address.c src/server/census.c src/server/quota.c src/server/minute.c src/server/meter.c src/server/running.c src/server/details.c \
-           src/server/claims.c src/server/restore.c src/server/run.c src/server/permit.c src/server/admission.c src/server/challenge.c src/server/reuse.c
+           src/server/claims.c src/server/restore.c src/server/owner.c src/server/run.c src/server/permit.c src/server/admission.c src/server/challenge.c src/server/reuse.c
 
 # librestante, and what the command adds to it
 SEAL    := src/client/seal/bech32.c src/client/seal/key.c src/client/seal/padme.c \

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <jansson.h>
 
 #include "base/files.h"
+#include "server/owner.h"
 #include "server/run.h"
 #include "storage/store.h"
 #include "wire/shallow.h"
@@ -28,8 +28,7 @@ struct restoring {
 	int data, partial, store; /* partial: in data; store: in partial */
 	json_t *list;
 	bool current, manifest; /* the store's are among its files */
-	bool as_root;           /* who writes as the owner of the data directory */
-	struct stat owner;
+	struct owner owner;     /* of the data directory */
 	struct restored *out;
 };
 
@@ -216,41 +215,6 @@ enum err_code restore_none_open(const char *data_dir, struct err *e)
 		       data_dir);
 }
 
-/* Of root's doing nothing in the data directory is done as root: its owner, or who has taken over
- * the owner's account, may put links there at any moment. For the time being, as root still opens
- * the files of the backup. */
-static enum err_code act_as(const struct restoring *r, uid_t user, gid_t group, struct err *e)
-{
-	if (!r->as_root)
-		return ERR_OK;
-	if (user == 0 ? seteuid(0) == 0 && setegid(0) == 0
-		      : setegid(group) == 0 && seteuid(user) == 0)
-		return ERR_OK;
-	return failed("become the owner of the data directory", e);
-}
-
-static enum err_code become_owner(struct restoring *r, struct err *e)
-{
-	if (fstat(r->data, &r->owner) != 0)
-		return failed("the data directory", e);
-	r->as_root = geteuid() == 0 && r->owner.st_uid != 0;
-	if (r->as_root && setgroups(0, NULL) != 0)
-		return failed("become the owner of the data directory", e);
-	return act_as(r, r->owner.st_uid, r->owner.st_gid, e);
-}
-
-/* For good. RocksDB has its own threads and goes by names. */
-static enum err_code stay_owner(const struct restoring *r, struct err *e)
-{
-	if (!r->as_root)
-		return ERR_OK;
-	if (seteuid(0) == 0 && setegid(0) == 0 &&
-	    setresgid(r->owner.st_gid, r->owner.st_gid, r->owner.st_gid) == 0 &&
-	    setresuid(r->owner.st_uid, r->owner.st_uid, r->owner.st_uid) == 0)
-		return ERR_OK;
-	return failed("become the owner of the data directory", e);
-}
-
 /* Keys that an interrupted restore has put there are none of anybody's. */
 static enum err_code check_empty(const struct restoring *r, struct err *e)
 {
@@ -276,7 +240,7 @@ static enum err_code open_data(struct restoring *r, struct err *e)
 	/* names are those of this very folder from here on, wherever its path leads to */
 	if (rc == ERR_OK && fchdir(r->data) != 0)
 		rc = failed("the data directory", e);
-	return rc == ERR_OK ? become_owner(r, e) : rc;
+	return rc == ERR_OK ? owner_become(&r->owner, r->data, e) : rc;
 }
 
 static enum err_code begin(struct restoring *r, struct err *e)
@@ -298,12 +262,12 @@ static enum err_code begin(struct restoring *r, struct err *e)
 static enum err_code open_source(const struct restoring *r, int *out, int dir, const char *base,
 				 struct err *e)
 {
-	enum err_code rc = act_as(r, 0, 0, e), back;
+	enum err_code rc = owner_leave(&r->owner, e), back;
 
 	if (rc != ERR_OK)
 		return rc;
 	rc = files_open(out, dir, base, e);
-	back = act_as(r, r->owner.st_uid, r->owner.st_gid, rc == ERR_OK ? e : NULL);
+	back = owner_return(&r->owner, rc == ERR_OK ? e : NULL);
 	if (rc == ERR_OK && back != ERR_OK)
 		(void)close(*out);
 	return rc == ERR_OK ? back : rc;
@@ -332,7 +296,7 @@ static enum err_code copy_all(struct restoring *r, struct err *e)
 
 	if (rc == ERR_OK && !is_there(r->partial, BACKUP_KEYS))
 		rc = err_set(e, ERR_DAMAGED, "the backup has no keys");
-	return rc == ERR_OK ? stay_owner(r, e) : rc;
+	return rc == ERR_OK ? owner_stay(&r->owner, e) : rc;
 }
 
 /* A store that this restanted does not open is not put into place. */
