@@ -44,7 +44,7 @@ LIBS     := -lmicrohttpd -lrocksdb -lsodium -lnettle -ljansson -lgnutls -lsystem
 # ---- sources, by room ------------------------------------------------------------------------
 BASE    := src/base/err.c src/base/text.c src/base/num.c src/base/clock.c src/base/log.c \
            src/base/digest.c src/base/crc32c.c src/base/sums.c src/base/conf.c \
-           src/base/files.c
+           src/base/files.c src/base/disk.c
 WIRE    := src/wire/token.c src/wire/range.c src/wire/digest_header.c src/wire/etag.c \
            src/wire/query.c src/wire/sf_read.c src/wire/sf.c src/wire/metadata.c src/wire/concat.c \
            src/wire/checksum.c src/wire/shallow.c src/wire/paseto.c src/wire/paserk.c src/wire/grant.c \
@@ -54,7 +54,7 @@ STORAGE := storage/chunk.c storage/acks.c storage/store.c storage/scrub.c storag
            storage/rocksdb/rocksdb.c storage/rocksdb/rdb.c storage/rocksdb/batch.c storage/rocksdb/record.c \
            storage/rocksdb/alive.c storage/rocksdb/due.c storage/rocksdb/extents.c storage/rocksdb/uploads.c storage/rocksdb/row.c \
            storage/rocksdb/writer.c storage/rocksdb/concat.c storage/rocksdb/read.c \
-           storage/rocksdb/drop.c storage/rocksdb/acknowledge.c storage/rocksdb/collector.c \
+           storage/rocksdb/drop.c storage/rocksdb/ballast.c storage/rocksdb/acknowledge.c storage/rocksdb/collector.c \
            storage/rocksdb/snapshot.c
 FAULTY  := storage/faulty/faulty.c
 SERVER  := src/server/settings.c src/server/settings_table.c src/server/settings_value.c src/server/settings_load.c src/server/hosts.c \
@@ -67,7 +67,7 @@ SERVER  := src/server/settings.c src/server/settings_table.c src/server/settings
            src/server/dialect/tus_create.c src/server/dialect/tus_patch.c src/server/dialect/tus_look.c \
            src/server/dialect/rufh.c src/server/dialect/rufh_create.c src/server/dialect/rufh_append.c \
            src/server/dialect/rufh_look.c src/server/dialect/rufh_bytes.c src/server/dialect/choose.c src/server/dialect/fields.c \
-           src/server/dialect/checks.c src/server/dialect/creation.c src/server/dialect/work.c src/server/reload.c src/server/sweep.c src/server/admin/errand.c src/server/admin/disk.c \
+           src/server/dialect/checks.c src/server/dialect/creation.c src/server/dialect/work.c src/server/reload.c src/server/sweep.c src/server/admin/errand.c \
            src/server/admin/status.c src/server/admin/control.c src/server/admin/expire.c src/server/admin/backup.c src/server/admin/manifest.c src/server/keeper.c src/server/route.c \
            src/server/landlock.c src/server/syscalls.c src/server/sandbox.c \
            src/server/http/guard.c src/server/http/linger.c src/server/http/interim.c src/server/http/acceptor.c \
@@ -268,6 +268,10 @@ $(BUILD)/tests/engine/%: $(BUILD)/tests/engine/%.o $(FAULTY_O) $(BUILD)/libstora
 	$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka -o $@
 $(BUILD)/tests/proto/%: $(BUILD)/tests/proto/%.o $(BUILD)/libtest.a $(BUILD)/libwire.a $(BUILD)/libbase.a
 	$(CC) $(LDFLAGS) $^ -lsodium -lnettle -ljansson -lcmocka -lgnutls -o $@
+# Sets a server's clock.
+$(BUILD)/tests/lib/shift.so: $(call objs,tests/lib/shift.c)
+	$(CC) -shared $^ -o $@
+$(BUILD)/tests/proto/test_expire: | $(BUILD)/tests/lib/shift.so
 $(BUILD)/tests/crash/crash: $(call objs,$(CRASH)) $(BUILD)/libtest.a $(BUILD)/libwire.a $(BUILD)/libbase.a
 	$(CC) $(LDFLAGS) $^ -lsodium -lnettle -ljansson -o $@
 $(BUILD)/tests/soak/soak: $(call objs,$(SOAK)) $(BUILD)/libtest.a $(BUILD)/libwire.a $(BUILD)/libbase.a

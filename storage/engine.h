@@ -70,6 +70,7 @@ struct engine {
 	enum err_code (*snapshot)(void *self, const char *dir, struct err *e); /* NULL: cannot */
 	enum err_code (*give_back)(void *self, uint64_t budget_ms,
 				   struct err *e);            /* NULL: nothing to */
+	void (*hurry)(void *self);                            /* NULL: nothing takes long */
 	void (*measure)(void *self, struct store_stats *out); /* what is alive, what is on disk */
 };
 

@@ -461,6 +461,12 @@ enum err_code store_give_back(struct store *s, uint64_t budget_ms, struct err *e
 	return counted(s, s->engine->give_back(s->self, budget_ms, e));
 }
 
+void store_hurry(struct store *s)
+{
+	if (s->engine->hurry != NULL)
+		s->engine->hurry(s->self);
+}
+
 void store_stats(struct store *s, struct store_stats *out)
 {
 	*out = (struct store_stats){

@@ -266,6 +266,10 @@ enum err_code store_snapshot(struct store *s, const char *dir, struct err *e);
  * interrupted). ERR_FULL, ERR_IO. */
 enum err_code store_give_back(struct store *s, uint64_t budget_ms, struct err *e);
 
+/* The program is about to end: calls that take long by design end soon from here on. Waits for
+ * nothing but a step that is under way. Any thread. */
+void store_hurry(struct store *s);
+
 /* Counted since store_open, but for the last four, which are the store's as it is. */
 struct store_stats {
 	uint64_t stages, commits, concats, reuses, lookups, reads, drops, failures;

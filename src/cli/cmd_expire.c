@@ -19,9 +19,11 @@ static const struct option_row expire_options[] = {
 	OPTIONS_COMMON,
 };
 
-static const struct option_row check_options[] = { OPTIONS_OPERATOR, OPTIONS_COMMON };
-
-static const struct question ask_check = { "POST", "/admin/check", OPERATOR_AS_LONG, false };
+static const struct option_row check_options[] = {
+	{ "older", "TIME", "leave out what is due for no longer than that: 5min", 0 },
+	OPTIONS_OPERATOR,
+	OPTIONS_COMMON,
+};
 
 /* ---- expire -------------------------------------------------------------------------------- */
 
@@ -72,6 +74,10 @@ static bool print_expired(const json_t *a, bool dry, struct trouble *t)
 		       words_bytes(after, operator_number(a, NULL, "disk_after")));
 	if (!dry && !output_line(line, t))
 		return false;
+	(void)snprintf(line, sizeof(line), "%" PRIu64 " busy: due, but worked on at the moment",
+		       operator_number(a, NULL, "busy"));
+	if (operator_number(a, NULL, "busy") > 0 && !output_line(line, t))
+		return false;
 	return !operator_flag(a, "more") || output_line("there is more to do", t);
 }
 
@@ -112,10 +118,17 @@ static bool print_overdue(const json_t *a, struct trouble *t)
 	const uint64_t overdue = operator_number(a, NULL, "overdue");
 	const uint64_t unfinished = operator_number(a, NULL, "unfinished");
 	const uint64_t grants = operator_number(a, NULL, "grants");
+	const uint64_t segments = operator_number(a, NULL, "segments");
 	char line[256], since[WORDS_SIZE];
 
-	if (overdue + unfinished + grants == 0)
+	if (overdue + unfinished + grants + segments == 0)
 		return output_line("nothing is overdue", t);
+	(void)snprintf(line, sizeof(line), "overdue: %" PRIu64 " segment%s whose uploads are gone",
+		       segments, plural(segments));
+	if (segments > 0 && !output_line(line, t))
+		return false;
+	if (overdue + unfinished + grants == 0)
+		return true;
 	(void)words_seconds(since, operator_number(a, NULL, "oldest_s"));
 	(void)snprintf(line, sizeof(line),
 		       "overdue: %" PRIu64 " upload%s and %" PRIu64 " unfinished, %" PRIu64
@@ -124,15 +137,31 @@ static bool print_overdue(const json_t *a, struct trouble *t)
 	return output_line(line, t);
 }
 
+static bool read_older(uint64_t *out, const char *given, struct trouble *t)
+{
+	*out = 0;
+	if (given != NULL && !num_duration(given, strlen(given), COUNT_MAX, out))
+		return trouble_usage(t, "--older: is a length of time such as 5min");
+	return true;
+}
+
 static bool check(const struct options *o, const struct settings *set, struct trouble *t)
 {
+	char target[64];
+	const struct question q = { "POST", target, OPERATOR_AS_LONG, false };
 	json_t *a = NULL;
+	uint64_t older;
 	bool ok, found;
 
-	if (!command_takes(o, 0, 0, t) || !operator_ask(o, &ask_check, &a, t))
+	if (!command_takes(o, 0, 0, t) || !read_older(&older, options_get(o, "older"), t))
+		return false;
+	(void)snprintf(target, sizeof(target), "/admin/check");
+	if (older > 0)
+		(void)snprintf(target, sizeof(target), "/admin/check?older=%" PRIu64 "s", older);
+	if (!operator_ask(o, &q, &a, t))
 		return false;
 	found = operator_number(a, NULL, "overdue") + operator_number(a, NULL, "unfinished") +
-			operator_number(a, NULL, "grants") >
+			operator_number(a, NULL, "grants") + operator_number(a, NULL, "segments") >
 		0;
 	if (set->json)
 		ok = json_print(json_incref(a), t);

@@ -51,7 +51,8 @@ static void *keeper_main(void *arg)
 {
 	struct keeper *k = arg;
 	struct server *s = k->server;
-	int64_t swept_s = clock_now_s(), tidied_s = swept_s, now;
+	/* not by the clock on the wall: set back, it would let nothing be swept for long */
+	int64_t swept_ms = clock_mono_ms(), tidied_s = clock_now_s(), now;
 	struct timespec until;
 	uint64_t interval;
 
@@ -68,9 +69,9 @@ static void *keeper_main(void *arg)
 		if (now % RETRY_S == 0)
 			finals_retry(s->finals);
 		interval = server_settings(s)->expiry_interval;
-		if (interval != 0 && now - swept_s >= (int64_t)interval) {
+		if (interval != 0 && clock_mono_ms() - swept_ms >= (int64_t)interval * 1000) {
 			sweeper_wake(s->sweeper);
-			swept_s = now;
+			swept_ms = clock_mono_ms();
 		}
 		tidy(s, now, interval, &tidied_s);
 		pthread_mutex_lock(&k->lock);

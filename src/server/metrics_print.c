@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 
+#include "base/clock.h"
 #include "restante/version.h"
 #include "server/census.h"
 #include "server/logs.h"
@@ -98,6 +99,7 @@ static void tell_histogram(const struct audience *to, enum histogram which)
 
 static void tell_server(const struct audience *to, struct server *s)
 {
+	const int64_t swept_s = atomic_load(&s->swept_s);
 	const struct http *http = atomic_load(&s->http);
 	struct cache_stats ca;
 
@@ -120,10 +122,11 @@ static void tell_server(const struct audience *to, struct server *s)
 	tell(to, "restante_disk_reserved_bytes", GAUGE,
 	     "With less than this free, uploads are refused (upload.min_free).",
 	     (double)server_settings(s)->upload_min_free);
+	/* of a clock that was ahead: nobody knows since when */
 	tell(to, "restante_sweep_last_timestamp_seconds", GAUGE,
 	     "When a sweep last left nothing that is due; the start of the server before the "
-	     "first.",
-	     (double)atomic_load(&s->swept_s));
+	     "first; 0 where the clock was set back since.",
+	     swept_s > clock_now_s() ? 0 : (double)swept_s);
 }
 
 static void tell_store(const struct audience *to, struct server *s)

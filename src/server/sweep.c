@@ -154,12 +154,14 @@ static void drop_batch(struct sweep *w, const struct upload_id *ids, size_t n, s
 	struct finals *finals = w->of->server->finals;
 
 	w->stuck = 0;
+	w->result.busy = 0; /* they are listed again each time */
 	for (size_t i = 0; i < n && may_go_on(w); i++) {
 		enum err_code rc = finals_need(finals, &ids[i]) ? postpone(w, &ids[i], e)
 								: drop(w, &ids[i], e);
 
 		if (rc != ERR_OK && rc != ERR_NOTFOUND && rc != ERR_DELETED) {
 			w->stuck++;
+			w->result.busy += rc == ERR_BUSY;
 			w->failed = rc;
 		}
 		rest(w);
@@ -316,8 +318,10 @@ enum err_code sweeper_new(struct sweeper **out, struct server *server, struct er
 
 void sweeper_stop(struct sweeper *w)
 {
-	if (w != NULL)
-		atomic_store(&w->stopping, true);
+	if (w == NULL)
+		return;
+	atomic_store(&w->stopping, true);
+	store_hurry(w->server->store);
 }
 
 void sweeper_free(struct sweeper *w)

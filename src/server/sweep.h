@@ -16,7 +16,8 @@ struct sweeper;
 /* Has a thread of its own; server is borrowed. */
 enum err_code sweeper_new(struct sweeper **out, struct server *server, struct err *e);
 
-/* A sweep that runs ends soon, those that wait end at once; the next start goes on. Any thread. */
+/* A sweep that runs ends soon, and so does giving space back; those that wait end at once. The next
+ * start goes on. Any thread. */
 void sweeper_stop(struct sweeper *w);
 void sweeper_free(struct sweeper *w); /* NULL is fine */
 
@@ -41,7 +42,8 @@ struct sweep_result {
 	uint64_t segments;            /* of earlier ones, given back now; by the caller */
 	uint64_t postponed;           /* still needed: have another end now */
 	uint64_t ms;
-	bool more; /* is due and can be dropped */
+	uint64_t busy; /* due, but worked on: left to who does */
+	bool more;     /* is due and can be dropped */
 };
 
 /* Drops what is due at `now`, the most overdue first, within the budget. What is worked on at the

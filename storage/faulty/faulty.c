@@ -480,6 +480,14 @@ static enum err_code faulty_give_back(void *self, uint64_t budget_ms, struct err
 	return f->inner->give_back != NULL ? f->inner->give_back(f->self, budget_ms, e) : ERR_OK;
 }
 
+static void faulty_hurry(void *self)
+{
+	struct faulty *f = self;
+
+	if (f->inner->hurry != NULL)
+		f->inner->hurry(f->self);
+}
+
 static void faulty_measure(void *self, struct store_stats *out)
 {
 	struct faulty *f = self;
@@ -510,5 +518,6 @@ const struct engine engine_faulty = {
 	.next_blob = faulty_next_blob,
 	.snapshot = faulty_snapshot,
 	.give_back = faulty_give_back,
+	.hurry = faulty_hurry,
 	.measure = faulty_measure,
 };

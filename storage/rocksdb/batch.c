@@ -16,11 +16,16 @@ void batch_free(struct batch *b)
 enum err_code rdb_write(struct rdb *r, struct batch *b, bool sync, const char *what, struct err *e)
 {
 	char *text = NULL;
+	enum err_code rc;
 
 	batch_alive(r, b);
 	rocksdb_write(r->db, sync ? r->synced : r->unsynced, b->writes, &text);
-	if (text != NULL)
-		return rdb_write_failed(e, what, text);
+	if (text != NULL) {
+		rc = rdb_write_failed(e, what, text);
+		if (rc == ERR_FULL)
+			atomic_store(&r->was_full, true);
+		return rc;
+	}
 	alive_changed(r, &b->change);
 	due_written(r, &b->due);
 	return ERR_OK;

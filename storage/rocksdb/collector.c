@@ -167,6 +167,7 @@ static int64_t collector_step(struct rdb *r, struct key *at)
 	pthread_mutex_lock(&r->collect_lock);
 	done = collect_some(r, at, r->write_buffer);
 	pthread_mutex_unlock(&r->collect_lock);
+	ballast_tend(r);
 	if (!done)
 		return COLLECTOR_LOOKS_MS;
 	took = clock_mono_ms() - began;
@@ -232,12 +233,20 @@ static void purge_files(struct rdb *r, int64_t until)
 	const struct timespec nap = { .tv_nsec = 5000000 };
 	char *text = NULL;
 
-	while (is_working(r) && clock_mono_ms() < until)
+	while (is_working(r) && clock_mono_ms() < until && !atomic_load(&r->hurry))
 		(void)nanosleep(&nap, NULL);
 	rocksdb_disable_file_deletions(r->db, &text);
 	if (text == NULL)
 		rocksdb_enable_file_deletions(r->db, 0, &text); /* looks for all there are */
 	rocksdb_free(text);
+}
+
+void rdb_hurry(void *self)
+{
+	struct rdb *r = self;
+
+	atomic_store(&r->hurry, true);
+	rocksdb_disable_manual_compaction(r->db); /* ends one that is under way */
 }
 
 enum err_code rdb_give_back(void *self, uint64_t budget_ms, struct err *e)
@@ -252,9 +261,11 @@ enum err_code rdb_give_back(void *self, uint64_t budget_ms, struct err *e)
 	if (rc != ERR_OK)
 		return rc;
 	pthread_mutex_lock(&r->collect_lock);
-	while (clock_mono_ms() < until && collect_some(r, &at, GIVE_BACK_LEAST))
+	while (clock_mono_ms() < until && !atomic_load(&r->hurry) &&
+	       collect_some(r, &at, GIVE_BACK_LEAST))
 		;
 	purge_files(r, until);
 	pthread_mutex_unlock(&r->collect_lock);
+	ballast_tend(r);
 	return ERR_OK;
 }

@@ -335,9 +335,9 @@ enum err_code rdb_drop_locked(struct rdb *r, const struct upload_id *id, struct 
 	return rc;
 }
 
-enum err_code rdb_drop(void *self, const struct upload_id *id, struct dropping *d, struct err *e)
+static enum err_code drop_once(struct rdb *r, const struct upload_id *id, struct dropping *d,
+			       struct err *e)
 {
-	struct rdb *r = self;
 	pthread_mutex_t *lock = rdb_id_lock(r, id);
 	enum err_code rc;
 
@@ -345,6 +345,20 @@ enum err_code rdb_drop(void *self, const struct upload_id *id, struct dropping *
 	pthread_mutex_lock(lock);
 	rc = rdb_drop_locked(r, id, d, e);
 	pthread_mutex_unlock(lock);
+	return rc;
+}
+
+/* On a full disk: what expires waits for the room that the ballast gives; who has a client that
+ * waits finds it the next time. */
+enum err_code rdb_drop(void *self, const struct upload_id *id, struct dropping *d, struct err *e)
+{
+	struct rdb *r = self;
+	enum err_code rc = drop_once(r, id, d, e);
+
+	if (rc == ERR_FULL)
+		(void)ballast_throw(r);
+	while (rc == ERR_FULL && d->expired && ballast_wait(r))
+		rc = drop_once(r, id, d, e);
 	return rc;
 }
 

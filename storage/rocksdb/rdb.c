@@ -115,6 +115,14 @@ struct bytes rdb_value(const rocksdb_pinnableslice_t *s)
 	return b;
 }
 
+bool rdb_takes_segments(struct rdb *r)
+{
+	uint64_t errors = 0;
+
+	(void)rocksdb_property_int(r->db, "rocksdb.background-errors", &errors);
+	return errors == 0 && !atomic_load(&r->was_full);
+}
+
 enum err_code rdb_flush(struct rdb *r, struct err *e)
 {
 	rocksdb_flushoptions_t *o = rocksdb_flushoptions_create();

@@ -25,6 +25,8 @@ enum rdb_family { CF_RECORDS, CF_ROWS, CF_SEGMENTS, CF_COUNT };
 /* What is counted of the store. */
 enum alive { ALIVE_UPLOADS, ALIVE_FINISHED, ALIVE_BYTES, ALIVE_COUNT };
 
+enum ballast { BALLAST_NONE, BALLAST_KEPT, BALLAST_THROWN };
+
 /* A locator whose uncommitted bytes could not be removed yet. */
 struct junk {
 	struct upload_id id;
@@ -64,6 +66,16 @@ struct rdb {
 	pthread_mutex_t collect_lock; /* one at a time compacts, and turns collection on and off */
 	pthread_mutex_t collector_lock;
 	pthread_cond_t collector_wakes;
+	atomic_uint_fast64_t
+		disk_bytes; /* that all files take up, as the collector has seen last */
+	char *dir;
+	char *ballast; /* its path; ballast.c tells */
+	uint64_t ballast_size;
+	_Atomic(enum ballast) ballast_state;
+	pthread_mutex_t ballast_lock; /* of the file, and */
+	int64_t thrown_ms;
+	atomic_bool hurry;    /* long calls end soon */
+	atomic_bool was_full; /* a write has failed for it */
 };
 
 /* RocksDB's bytes are char. */
@@ -106,6 +118,11 @@ enum err_code rdb_iter_end(rocksdb_iterator_t *it, struct err *e);
 
 /* Whether it stands on a key that begins so. */
 bool rdb_iter_within(const rocksdb_iterator_t *it, const uint8_t *prefix, size_t len);
+
+/* Whether segments may be taken over. After RocksDB 7.8.3 has met a full disk and gone on, it
+ * believes that it is stopped when it is asked to, without an error to tell, and fails an
+ * assertion: so none are before the next opening, and bytes go as rows. */
+bool rdb_takes_segments(struct rdb *r);
 
 /* Writes what is in memory into tables. */
 enum err_code rdb_flush(struct rdb *r, struct err *e);
@@ -268,6 +285,20 @@ void collector_stop(struct rdb *r); /* fine if it never started */
 void collector_wake(struct rdb *r);
 
 enum err_code rdb_give_back(void *self, uint64_t budget_ms, struct err *e);
+void rdb_hurry(void *self);
+
+/* ---- ballast.c: room kept for dropping on a full disk ---- */
+
+void ballast_open(struct rdb *r);  /* at open */
+void ballast_tend(struct rdb *r);  /* makes it, if it is not there and there is room */
+bool ballast_throw(struct rdb *r); /* gives it up; false if there is none */
+
+/* After it was given up: waits a moment for RocksDB to go on; false if that is of no use any more.
+ */
+bool ballast_wait(struct rdb *r);
+
+/* For who brings bytes: ERR_FULL as long as it is given up, or there is little more. */
+enum err_code ballast_check(struct rdb *r, struct err *e);
 
 /* ---- snapshot.c ---- */
 

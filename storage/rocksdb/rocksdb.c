@@ -13,6 +13,9 @@
 
 #define LOG_LEVEL_HEADERS 5     /* RocksDB's own log says how it was opened, and no more */
 #define ROOM_TO_OPEN (1u << 20) /* bytes */
+/* What RocksDB has in memory, and the room that it sets aside for a new log and a new manifest. */
+#define BALLAST_BUFFERS 2
+#define BALLAST_LEAST (8u << 20)
 #define META_FORMAT "format"
 
 static const char *const family_names[CF_COUNT] = { "default", "rows", "segments" };
@@ -286,8 +289,11 @@ static void close_engine(void *self)
 	pthread_mutex_destroy(&r->collect_lock);
 	pthread_mutex_destroy(&r->collector_lock);
 	pthread_cond_destroy(&r->collector_wakes);
+	pthread_mutex_destroy(&r->ballast_lock);
 	free(r->junk);
 	free(r->tmp);
+	free(r->ballast);
+	free(r->dir);
 	free(r);
 }
 
@@ -318,6 +324,7 @@ static void make_locks(struct rdb *r)
 	pthread_mutex_init(&r->due_lock, NULL);
 	pthread_mutex_init(&r->floor_lock, NULL);
 	pthread_mutex_init(&r->collector_lock, NULL);
+	pthread_mutex_init(&r->ballast_lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&r->collector_wakes, &monotonic);
@@ -334,8 +341,12 @@ static struct rdb *make(const struct store_options *opt)
 	r->segment_threshold = opt->segment_threshold > 0 ? opt->segment_threshold : 4u << 20;
 	r->segment_size = opt->segment_size > 0 ? opt->segment_size : 64u << 20;
 	r->write_buffer = opt->write_buffer > 0 ? opt->write_buffer : 32u << 20;
+	r->ballast_size = BALLAST_BUFFERS * r->write_buffer + BALLAST_LEAST;
 	if (asprintf(&r->tmp, "%s/tmp", opt->dir) < 0)
 		r->tmp = NULL;
+	if (asprintf(&r->ballast, "%s/ballast", opt->dir) < 0)
+		r->ballast = NULL;
+	r->dir = strdup(opt->dir);
 	make_options(r);
 	due_begin(r);
 	return r;
@@ -346,15 +357,21 @@ static enum err_code open_engine(void **self, const struct store_options *opt, s
 	struct rdb *r = make(opt);
 	enum err_code rc;
 
-	if (r == NULL || r->tmp == NULL) {
+	if (r == NULL || r->tmp == NULL || r->ballast == NULL || r->dir == NULL) {
 		rc = err_set(e, ERR_NOMEM, "the engine");
 		goto out;
 	}
 	rc = opt->existing ? check_existing(opt->dir, e) : make_folder(opt->dir, e);
 	if (rc == ERR_OK)
 		rc = check_room(opt->dir, e);
+	if (rc == ERR_FULL && unlink(r->ballast) == 0)
+		rc = check_room(opt->dir, e);
 	if (rc == ERR_OK)
 		rc = open_database(r, opt->dir, e); /* takes the lock on the folder */
+	if (rc == ERR_FULL && unlink(r->ballast) == 0)
+		rc = open_database(r, opt->dir, e);
+	if (rc == ERR_OK)
+		ballast_open(r);
 	if (rc == ERR_OK)
 		rc = check_format(r, e);
 	if (rc == ERR_OK)
@@ -443,5 +460,6 @@ const struct engine engine_rocksdb = {
 	.next_blob = rdb_next_blob,
 	.snapshot = rdb_snapshot,
 	.give_back = rdb_give_back,
+	.hurry = rdb_hurry,
 	.measure = measure,
 };

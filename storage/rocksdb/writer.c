@@ -151,6 +151,8 @@ static bool want_segment(const struct rdb_writer *w)
 	uint64_t done = w->end - w->first, threshold = w->db->segment_threshold;
 	bool known = w->expect > done;
 
+	if (!rdb_takes_segments(w->db))
+		return false;
 	if (known && w->expect - done >= threshold)
 		return true;
 	if (w->end - w->durable < threshold)
@@ -220,14 +222,20 @@ static enum err_code segment_seal(struct rdb_writer *w, struct err *e)
 	if (text != NULL)
 		return rdb_write_failed(e, "finish a segment", text);
 	rc = mark_durably(w, e);
+	if (rc == ERR_OK && !rdb_takes_segments(w->db))
+		rc = err_set(e, ERR_FULL, "the disk was full while a segment was written");
 	if (rc != ERR_OK)
 		return rc;
 	pthread_rwlock_rdlock(&w->db->files_lock);
 	rocksdb_ingest_external_file_cf(w->db->db, w->db->cf[CF_SEGMENTS], &path, 1, w->db->ingest,
 					&text);
 	pthread_rwlock_unlock(&w->db->files_lock);
-	if (text != NULL)
-		return rdb_write_failed(e, "take over a segment", text);
+	if (text != NULL) {
+		rc = rdb_write_failed(e, "take over a segment", text);
+		if (rc == ERR_FULL)
+			atomic_store(&w->db->was_full, true);
+		return rc;
+	}
 	segment_close(&w->segment);
 	return ERR_OK;
 }
@@ -282,9 +290,10 @@ static enum err_code stage_row(struct rdb_writer *w, struct bytes data, struct e
 enum err_code rdb_stage(void *self, void *writer, struct bytes data, struct err *e)
 {
 	struct rdb_writer *w = writer;
-	enum err_code rc = need_locator(w, e);
+	enum err_code rc = ballast_check(self, e);
 
-	(void)self;
+	if (rc == ERR_OK)
+		rc = need_locator(w, e);
 	if (rc != ERR_OK)
 		return rc;
 	if (w->segment.sst != NULL || want_segment(w))
@@ -518,8 +527,10 @@ enum err_code rdb_commit(void *self, void *writer, const struct commit *c, bool 
 	struct rdb_writer *w = writer;
 	pthread_mutex_t *lock = rdb_id_lock(self, &w->rec->id);
 	bool dup = false;
-	enum err_code rc;
+	enum err_code rc = ballast_check(self, e);
 
+	if (rc != ERR_OK)
+		return rc;
 	w->hand_out = rec != NULL;
 	pthread_mutex_lock(lock);
 	rc = commit_locked(w, c, &dup, e);

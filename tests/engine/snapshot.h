@@ -223,14 +223,14 @@ static uint64_t blocks_sum;
 
 static inline int add_blocks(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
-	(void)path;
 	(void)type;
-	(void)ftw;
+	if (strcmp(path + ftw->base, "ballast") == 0)
+		return 0;
 	blocks_sum += (uint64_t)st->st_blocks * 512;
 	return 0;
 }
 
-/* As du says it. */
+/* As du says it, but for the ballast. */
 static uint64_t disk_usage(struct fixture *f)
 {
 	blocks_sum = 0;

@@ -1,5 +1,6 @@
 /* What the rocksdb engine promises beyond store.h: how it lies on disk, what a crash leaves, how it
  * behaves on a full disk. Looks behind the interface where it must. */
+#include "base/clock.h"
 #include "tests/engine/fixture.h"
 #include "tests/engine/snapshot.h"
 
@@ -1081,14 +1082,25 @@ static void sleep_ms(unsigned ms)
 	(void)usleep(ms * 1000);
 }
 
-static int mount_setup(void **state)
+static int mount_size(void **state, const char *size)
 {
 	struct fixture *f = fixture_new(&on_disk);
 
 	*state = f;
-	if (mount("none", f->dir, "tmpfs", 0, "size=40m") == 0)
+	if (mount("none", f->dir, "tmpfs", 0, size) == 0)
 		fixture_open(f);
 	return 0;
+}
+
+/* Too small for a ballast. */
+static int mount_setup(void **state)
+{
+	return mount_size(state, "size=40m");
+}
+
+static int mount_larger(void **state)
+{
+	return mount_size(state, "size=64m");
 }
 
 static int mount_teardown(void **state)
@@ -1121,12 +1133,12 @@ static unsigned upload_until_full(struct fixture *f, unsigned first, uint64_t si
 	return id;
 }
 
-static void write_ballast(struct fixture *f, off_t size)
+static void write_filler(struct fixture *f, off_t size)
 {
 	char path[80];
 	int fd;
 
-	(void)snprintf(path, sizeof(path), "%s/ballast", f->dir);
+	(void)snprintf(path, sizeof(path), "%s/filler", f->dir);
 	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	assert_int_equal(ftruncate(fd, 0), 0);
@@ -1140,11 +1152,11 @@ static void fill_and_recover(struct fixture *f, uint64_t size, uint64_t expect)
 	unsigned end, tries = 0;
 	enum err_code rc;
 
-	write_ballast(f, (off_t)MIB(20));
+	write_filler(f, (off_t)MIB(20));
 	end = upload_until_full(f, 1, size, expect);
 	for (unsigned id = 1; id < end; id++)
 		CHECK(f, id, id, size, true);
-	write_ballast(f, 1);
+	write_filler(f, 1);
 	retry.seed = retry.id = end;
 	do {
 		sleep_ms(100);
@@ -1179,10 +1191,103 @@ static void a_disk_without_room_refuses_to_be_opened(void **state)
 		skip();
 	fixture_close(f);
 	assert_int_equal(statvfs(f->dir, &fs), 0);
-	write_ballast(f, (off_t)(fs.f_bavail * fs.f_frsize));
+	write_filler(f, (off_t)(fs.f_bavail * fs.f_frsize));
 	assert_int_equal(store_open(&s, "rocksdb", &f->options, &f->err), ERR_FULL);
-	write_ballast(f, 1);
+	write_filler(f, 1);
 	fixture_open(f);
+}
+
+static bool has_ballast(const struct fixture *f)
+{
+	char path[80];
+
+	(void)snprintf(path, sizeof(path), "%s/ballast", f->dir);
+	return access(path, F_OK) == 0;
+}
+
+/* Everything of the store; returns how long the slowest took, in ms. */
+static int64_t expire_all(struct fixture *f, unsigned end)
+{
+	int64_t slowest = 0;
+
+	for (unsigned i = 1; i < end; i++) {
+		const struct upload_id id = id_of(i);
+		const int64_t began = clock_mono_ms();
+
+		OK(f, store_expire(f->store, &id, 5000, NULL, &f->err));
+		if (clock_mono_ms() - began > slowest)
+			slowest = clock_mono_ms() - began;
+	}
+	OK(f, store_give_back(f->store, 20000, &f->err));
+	return slowest;
+}
+
+static void assert_full(struct fixture *f, unsigned id, uint64_t size, uint64_t expect)
+{
+	struct job j = { .id = id, .seed = id, .to = size, .finish = true, .expect = expect };
+
+	assert_int_equal(job_run(f->store, &j, &f->err), ERR_FULL);
+}
+
+/* To the last byte. */
+static void fill_up(const struct fixture *f)
+{
+	char path[80];
+	off_t at = 0;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/filler", f->dir);
+	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	for (off_t step = (off_t)MIB(1); step >= 4096; step /= 2)
+		while (fallocate(fd, 0, at, step) == 0)
+			at += step;
+	close(fd);
+}
+
+/* Uploads leave room for dropping; and when others take that too, to the last byte, there still is
+ * the ballast. */
+static void what_is_due_goes_from_a_full_disk(void **state, uint64_t size, uint64_t expect)
+{
+	struct fixture *f = *state;
+	struct job again = { .id = 1, .seed = 1, .to = size, .finish = true, .expect = expect };
+	unsigned end;
+
+	if (f->store == NULL)
+		skip();
+	end = upload_until_full(f, 1, size, expect);
+	assert_true(end > 5);
+	assert_true(expire_all(f, end) < 4000);
+	assert_true(has_ballast(f));
+	end = upload_until_full(f, 1, size, expect);
+	fill_up(f);
+	assert_full(f, end, size, expect);
+	(void)expire_all(f, end);
+	write_filler(f, 1);
+	for (int i = 0; i < 300 && job_run(f->store, &again, &f->err) == ERR_FULL; i++)
+		sleep_ms(100);
+	assert_true(has_ballast(f));
+	CHECK(f, 1, 1, size, true);
+}
+
+static void small_uploads_expire_on_a_full_disk(void **state)
+{
+	what_is_due_goes_from_a_full_disk(state, 1000, 0);
+}
+
+static void uploads_expire_on_a_full_disk(void **state)
+{
+	what_is_due_goes_from_a_full_disk(state, 100000, 0);
+}
+
+static void rows_and_segments_expire_on_a_full_disk(void **state)
+{
+	what_is_due_goes_from_a_full_disk(state, MIB(2) + 77, 0);
+}
+
+static void segments_expire_on_a_full_disk(void **state)
+{
+	what_is_due_goes_from_a_full_disk(state, MIB(3) + 100000, MIB(3) + 100000);
 }
 
 static void small_uploads_survive_a_full_disk(void **state)
@@ -1262,6 +1367,14 @@ int main(int argc, char **argv)
 		PROMISE(a_tombstone_is_ten_bytes),
 		PROMISE(a_chunk_outlives_the_store_it_came_from),
 		ON_A_SMALL_DISK(a_disk_without_room_refuses_to_be_opened),
+		cmocka_unit_test_setup_teardown(small_uploads_expire_on_a_full_disk, mount_larger,
+						mount_teardown),
+		cmocka_unit_test_setup_teardown(uploads_expire_on_a_full_disk, mount_larger,
+						mount_teardown),
+		cmocka_unit_test_setup_teardown(rows_and_segments_expire_on_a_full_disk,
+						mount_larger, mount_teardown),
+		cmocka_unit_test_setup_teardown(segments_expire_on_a_full_disk, mount_larger,
+						mount_teardown),
 		ON_A_SMALL_DISK(small_uploads_survive_a_full_disk),
 		ON_A_SMALL_DISK(rows_and_segments_survive_a_full_disk),
 		ON_A_SMALL_DISK(segments_survive_a_full_disk),

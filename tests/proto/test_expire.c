@@ -7,10 +7,12 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "tests/lib/admin.h"
@@ -401,6 +403,55 @@ static void the_server_sweeps_by_itself(void **state)
 	assert_nothing_left(s);
 }
 
+/* ---- a clock that is set ---- */
+
+static char shift_path[64];
+
+static void set_ahead(int64_t seconds)
+{
+	int fd = open(shift_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+	assert_int_equal(pwrite(fd, &seconds, sizeof(seconds), 0), sizeof(seconds));
+	(void)close(fd);
+}
+
+static int start_ahead(void **state)
+{
+	const char *build = getenv("BUILD");
+	char shim[256];
+	int rc;
+
+	(void)snprintf(shift_path, sizeof(shift_path), "/tmp/restante-shift-%d", (int)getpid());
+	set_ahead(7200);
+	(void)snprintf(shim, sizeof(shim), "%s/tests/lib/shift.so",
+		       build != NULL ? build : "build/release");
+	(void)setenv("RESTANTE_TEST_SHIFT", shift_path, 1);
+	(void)setenv("LD_PRELOAD", shim, 1);
+	rc = start_sweeping(state);
+	(void)unsetenv("LD_PRELOAD");
+	return rc;
+}
+
+static int stop_ahead(void **state)
+{
+	(void)unlink(shift_path);
+	return stop(state);
+}
+
+static void a_clock_that_comes_back_does_not_stop_the_sweeps(void **state)
+{
+	struct test_server *s = *state;
+	uint64_t swept;
+
+	set_ahead(0);
+	place(s, "?ttl=1", 5, 100);
+	swept = server_metric(s, "restante_sweep_last_timestamp_seconds");
+	assert_in_range(swept, 0, (uint64_t)clock_now_s()); /* not in time to come */
+	for (int i = 0; i < 80 && server_metric(s, "restante_uploads_expired_total") < 5; i++)
+		client_nap(100);
+	assert_int_equal(server_metric(s, "restante_uploads_expired_total"), 5);
+}
+
 /* ---- grants that are good for one upload ---- */
 
 static struct minter minter;
@@ -463,6 +514,10 @@ int main(void)
 		TEST(a_kill_leaves_what_is_whole_and_the_next_one_goes_on, start_slow),
 		TEST(the_disk_has_less_on_it_afterwards, start),
 		TEST(the_server_sweeps_by_itself, start_sweeping),
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* want to be the first */
+		cmocka_unit_test_setup_teardown(a_clock_that_comes_back_does_not_stop_the_sweeps,
+						start_ahead, stop_ahead),
+#endif
 		TEST(a_grant_stays_spent_when_its_upload_has_expired, start_granting),
 	};
 

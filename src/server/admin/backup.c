@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/disk.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "server/admin/disk.h"
 #include "server/admin/errand.h"
 #include "server/admin/manifest.h"
 #include "server/problem.h"

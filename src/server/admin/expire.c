@@ -6,16 +6,16 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/disk.h"
 #include "base/log.h"
 #include "base/num.h"
-#include "server/admin/disk.h"
 #include "server/admin/errand.h"
 #include "server/problem.h"
 #include "server/server.h"
 #include "server/sweep.h"
 #include "wire/query.h"
 
-/* For giving space back, where no time is given; the server cannot stop meanwhile. */
+/* For giving space back, where no time is given. */
 #define GIVE_BACK_MS 10000
 
 struct expire {
@@ -60,12 +60,12 @@ static bool read_query(const char *text, struct expire *x)
 
 static json_t *result_json(const struct sweep_result *r, uint64_t before, uint64_t after)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:f, s:I, s:I}", "uploads",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:f, s:I, s:I}", "uploads",
 			 (json_int_t)r->uploads, "unfinished", (json_int_t)r->unfinished, "grants",
 			 (json_int_t)r->grants, "blobs", (json_int_t)r->blobs, "bytes",
-			 (json_int_t)r->bytes, "segments", (json_int_t)r->segments, "more", r->more,
-			 "seconds", (double)r->ms / 1000, "disk_before", (json_int_t)before,
-			 "disk_after", (json_int_t)after);
+			 (json_int_t)r->bytes, "segments", (json_int_t)r->segments, "busy",
+			 (json_int_t)r->busy, "more", r->more, "seconds", (double)r->ms / 1000,
+			 "disk_before", (json_int_t)before, "disk_after", (json_int_t)after);
 }
 
 static uint64_t disk_of_store(const struct server *s)
@@ -91,7 +91,8 @@ static uint64_t segments_left(struct server *s)
 	return store_overdue(s->store, 0, 0, &o, NULL) == ERR_OK ? o.segments : 0;
 }
 
-/* What was dropped leaves the disk now, and not by and by, as far as the time allows. */
+/* What was dropped, by the server's own sweeps too, leaves the disk now, and not by and by, as far
+ * as the time allows. */
 static void give_back(struct server *s, const struct sweep_budget *budget, struct sweep_result *r)
 {
 	const uint64_t left = segments_left(s), given = budget->ms == 0 ? GIVE_BACK_MS : budget->ms;
@@ -99,7 +100,7 @@ static void give_back(struct server *s, const struct sweep_budget *budget, struc
 	struct err err = { 0 };
 	uint64_t now_left;
 
-	if ((r->bytes == 0 && left == 0) || r->ms >= given)
+	if (r->ms >= given)
 		return;
 	if (store_give_back(s->store, given - r->ms, &err) != ERR_OK)
 		log_warn("event=give_back_failed error=\"%s\"", err.why);
@@ -127,6 +128,7 @@ static enum err_code sweep_rest(struct server *s, int64_t swept_s,
 	r->blobs += more.blobs;
 	r->bytes += more.bytes;
 	r->ms += more.ms;
+	r->busy = more.busy;
 	r->more = more.more;
 	return rc;
 }
@@ -208,13 +210,34 @@ static enum http_next expire(struct request *req)
 
 /* ---- checking ---- */
 
+struct check {
+	struct errand errand;
+	uint64_t older_s; /* what is due for no longer than that is left out */
+};
+
+static bool read_older(const char *text, struct check *c)
+{
+	struct query q = { 0 };
+
+	if (text != NULL && query_parse(&q, text, strlen(text)) != ERR_OK)
+		return false;
+	for (size_t i = 0; i < q.count; i++)
+		if (strcmp(q.pairs[i].name, "older") != 0 ||
+		    !num_duration(q.pairs[i].value, strlen(q.pairs[i].value), UINT32_MAX,
+				  &c->older_s))
+			return false;
+	return true;
+}
+
 static struct reply *check_work(struct errand *e)
 {
+	const struct check *c = (const struct check *)e;
 	const int64_t now = clock_now_s();
 	struct store_overdue due;
 	struct err err = { 0 };
 	/* in this second it may still be dropped in time */
-	enum err_code rc = store_overdue(e->server->store, now - 1, UINT64_MAX, &due, &err);
+	enum err_code rc = store_overdue(e->server->store, now - 1 - (int64_t)c->older_s,
+					 UINT64_MAX, &due, &err);
 
 	if (rc != ERR_OK) {
 		log_warn("event=check_failed error=\"%s\"", err.why);
@@ -230,7 +253,17 @@ static struct reply *check_work(struct errand *e)
 
 static enum http_next check(struct request *req)
 {
-	return errand_head(req, check_work);
+	struct check *c;
+
+	if (request_ctx(req) != NULL)
+		return errand_answer(req);
+	c = calloc(1, sizeof(*c));
+	if (c == NULL)
+		return HTTP_CUT;
+	if (read_older(request_query(req), c))
+		return errand_start(&c->errand, req, check_work, errand_to_operator);
+	free(c);
+	return request_reply(req, problem_reply(400, NULL, "older is a time such as 5min."));
 }
 
 const struct handler admin_expire_handler = { .head = expire, .gone = errand_gone };

@@ -1,4 +1,4 @@
-#include "server/admin/disk.h"
+#include "base/disk.h"
 
 #include <stddef.h>
 #include <sys/types.h>

@@ -1,6 +1,6 @@
 /* disk - what a folder takes up. Any thread that may wait for a disk. */
-#ifndef RESTANTE_SERVER_ADMIN_DISK_H
-#define RESTANTE_SERVER_ADMIN_DISK_H
+#ifndef RESTANTE_BASE_DISK_H
+#define RESTANTE_BASE_DISK_H
 
 #include <stdint.h>
 
