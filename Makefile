@@ -57,11 +57,11 @@ STORAGE := storage/chunk.c storage/acks.c storage/store.c storage/scrub.c storag
            storage/rocksdb/drop.c storage/rocksdb/ballast.c storage/rocksdb/acknowledge.c storage/rocksdb/collector.c \
            storage/rocksdb/snapshot.c
 FAULTY  := storage/faulty/faulty.c
-SERVER  := src/server/settings.c src/server/settings_table.c src/server/settings_value.c src/server/settings_load.c src/server/hosts.c \
-           src/server/settings_print.c src/server/keys.c src/server/keys_file.c src/server/metrics.c src/server/metrics_print.c src/server/process.c src/server/logs.c src/server/access.c src/server/workers.c \
+SERVER  := src/server/settings/settings.c src/server/settings/settings_table.c src/server/settings/settings_value.c src/server/settings/settings_load.c src/server/settings/hosts.c \
+           src/server/settings/settings_print.c src/server/keys.c src/server/keys_file.c src/server/watch/metrics.c src/server/watch/metrics_print.c src/server/watch/process.c src/server/watch/logs.c src/server/watch/access.c src/server/workers.c \
            src/server/reply.c src/server/cache.c src/server/media.c src/server/params.c \
            src/server/piece.c src/server/session.c src/server/session_turns.c src/server/session_commit.c src/server/problem.c src/server/answer.c src/server/pages.c \
-           src/server/body.c src/server/fetch.c src/server/fetch_answer.c src/server/fetch_send.c src/server/manage.c src/server/health.c \
+           src/server/body.c src/server/fetch.c src/server/fetch_answer.c src/server/fetch_send.c src/server/manage.c src/server/watch/health.c \
            src/server/own_fields.c src/server/options.c src/server/target.c src/server/retire.c src/server/acknowledge.c src/server/extend.c \
            src/server/finals.c src/server/finals_needs.c src/server/finals_join.c src/server/dialect/put.c src/server/dialect/tus.c \
            src/server/dialect/tus_create.c src/server/dialect/tus_patch.c src/server/dialect/tus_look.c \
@@ -69,13 +69,13 @@ SERVER  := src/server/settings.c src/server/settings_table.c src/server/settings
            src/server/dialect/rufh_look.c src/server/dialect/rufh_bytes.c src/server/dialect/choose.c src/server/dialect/fields.c \
            src/server/dialect/checks.c src/server/dialect/creation.c src/server/dialect/work.c src/server/reload.c src/server/sweep.c src/server/admin/errand.c \
            src/server/admin/status.c src/server/admin/control.c src/server/admin/expire.c src/server/admin/backup.c src/server/admin/manifest.c src/server/keeper.c src/server/route.c \
-           src/server/landlock.c src/server/syscalls.c src/server/sandbox.c \
+           src/server/sandbox/landlock.c src/server/sandbox/syscalls.c src/server/sandbox/sandbox.c \
            src/server/http/guard.c src/server/http/linger.c src/server/http/interim.c src/server/http/acceptor.c \
            src/server/http/http.c src/server/http/loop.c src/server/http/daemons.c src/server/http/conn.c \
            src/server/http/request.c src/server/http/head.c src/server/http/way.c src/server/http/native.c \
            src/server/http/respond.c src/server/http/count.c src/server/listen.c \
-           src/server/tls.c src/server/address.c src/server/census.c src/server/quota.c src/server/minute.c src/server/meter.c src/server/running.c src/server/details.c \
-           src/server/claims.c src/server/restore.c src/server/owner.c src/server/run.c src/server/permit.c src/server/admission.c src/server/challenge.c src/server/reuse.c
+           src/server/tls.c src/server/address.c src/server/census.c src/server/permit/quota.c src/server/permit/minute.c src/server/permit/meter.c src/server/running.c src/server/details.c \
+           src/server/claims.c src/server/restore.c src/server/owner.c src/server/run.c src/server/permit/permit.c src/server/permit/admission.c src/server/permit/challenge.c src/server/permit/reuse.c
 
 # librestante, and what the command adds to it
 SEAL    := src/client/seal/bech32.c src/client/seal/key.c src/client/seal/padme.c \

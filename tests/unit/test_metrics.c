@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "server/metrics.h"
-#include "server/process.h"
+#include "server/watch/process.h"
 #include "server/route.h"
 
 #define THREADS 24 /* more than there are shards */

@@ -33,7 +33,7 @@
 #include <seccomp.h>
 
 #include "base/log.h"
-#include "server/landlock.h"
+#include "server/sandbox/landlock.h"
 #include "server/sandbox.h"
 #include "server/settings.h"
 

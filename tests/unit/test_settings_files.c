@@ -8,7 +8,7 @@
 
 #include <sodium.h>
 
-#include "server/settings_table.h"
+#include "server/settings/settings_table.h"
 
 #define MARK_BEGIN ".\\\" settings: printed by conf/print-docs"
 #define MARK_END ".\\\" end of settings"

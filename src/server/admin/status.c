@@ -10,9 +10,9 @@
 #include "server/admin/errand.h"
 #include "server/census.h"
 #include "server/metrics.h"
-#include "server/metrics_print.h"
 #include "server/server.h"
 #include "server/sweep.h"
+#include "server/watch/metrics_print.h"
 
 static json_t *number(uint64_t n)
 {

@@ -1,7 +1,7 @@
 /* landlock - which files a process, and what it becomes, may still reach (landlock(7), Linux 5.19
  * and later). Only adds: what the files' own modes refuse stays refused. */
-#ifndef RESTANTE_SERVER_LANDLOCK_H
-#define RESTANTE_SERVER_LANDLOCK_H
+#ifndef RESTANTE_SERVER_SANDBOX_LANDLOCK_H
+#define RESTANTE_SERVER_SANDBOX_LANDLOCK_H
 
 #include <stdbool.h>
 

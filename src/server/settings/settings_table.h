@@ -1,7 +1,7 @@
 /* settings_table - the table behind settings.h, for settings*.c only: what there is to set, and how
  * it is written. Constant; any thread. */
-#ifndef RESTANTE_SERVER_SETTINGS_TABLE_H
-#define RESTANTE_SERVER_SETTINGS_TABLE_H
+#ifndef RESTANTE_SERVER_SETTINGS_SETTINGS_TABLE_H
+#define RESTANTE_SERVER_SETTINGS_SETTINGS_TABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* process - what the system knows of this process. Any thread. */
-#ifndef RESTANTE_SERVER_PROCESS_H
-#define RESTANTE_SERVER_PROCESS_H
+#ifndef RESTANTE_SERVER_WATCH_PROCESS_H
+#define RESTANTE_SERVER_WATCH_PROCESS_H
 
 /* Negative: cannot be told here (no /proc). */
 struct process {

@@ -12,11 +12,11 @@
 #include "base/text.h"
 #include "server/answer.h"
 #include "server/census.h"
-#include "server/challenge.h"
 #include "server/dialect/creation.h"
 #include "server/dialect/fields.h"
 #include "server/media.h"
 #include "server/pages.h"
+#include "server/permit/challenge.h"
 #include "server/problem.h"
 #include "server/server.h"
 

@@ -1,4 +1,4 @@
-#include "server/minute.h"
+#include "server/permit/minute.h"
 
 static uint64_t *slot_of(struct minute *m, int64_t second)
 {

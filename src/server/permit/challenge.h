@@ -5,8 +5,8 @@
  * The server keeps nothing meanwhile: the challenge is authenticated by one of its own keys. For
  * the same blob and bucket the windows stay the same all day: who has some of the bytes cannot ask
  * until the windows are those. Pure functions but for a random part of the text; any thread. */
-#ifndef RESTANTE_SERVER_CHALLENGE_H
-#define RESTANTE_SERVER_CHALLENGE_H
+#ifndef RESTANTE_SERVER_PERMIT_CHALLENGE_H
+#define RESTANTE_SERVER_PERMIT_CHALLENGE_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "server/challenge.h"
+#include "server/permit/challenge.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -8,9 +8,9 @@
 #include <time.h>
 
 #include "base/log.h"
-#include "server/landlock.h"
+#include "server/sandbox/landlock.h"
+#include "server/sandbox/syscalls.h"
 #include "server/settings.h"
-#include "server/syscalls.h"
 
 /* Sanitizers look into the process from outside, read its program file when they have something to
  * say, and make calls of their own. */

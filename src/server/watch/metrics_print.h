@@ -1,7 +1,7 @@
 /* metrics_print - everything that is counted, timed or measured, for whoever asks: as Prometheus
  * text (exposition format 0.0.4), or name by name. Any thread. */
-#ifndef RESTANTE_SERVER_METRICS_PRINT_H
-#define RESTANTE_SERVER_METRICS_PRINT_H
+#ifndef RESTANTE_SERVER_WATCH_METRICS_PRINT_H
+#define RESTANTE_SERVER_WATCH_METRICS_PRINT_H
 
 #include <stdio.h>
 

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "server/listen.h"
-#include "server/settings_table.h"
-#include "server/settings_value.h"
+#include "server/settings/settings_table.h"
+#include "server/settings/settings_value.h"
 
 /* Of both kinds, so that there is room for others of either. */
 static void drop_listeners(struct settings *s)

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "server/settings_table.h"
-#include "server/settings_value.h"
+#include "server/settings/settings_table.h"
+#include "server/settings/settings_value.h"
 
 static const char *short_name(const struct setting *t)
 {

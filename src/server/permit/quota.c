@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "server/minute.h"
+#include "server/permit/minute.h"
 
 #define SHARDS 64
 #define IDLE_MAX (65536 / SHARDS) /* buckets of a shard that nobody holds */

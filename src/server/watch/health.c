@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/metrics_print.h"
 #include "server/problem.h"
 #include "server/server.h"
+#include "server/watch/metrics_print.h"
 
 static enum http_next plain(struct request *req, const char *type, char *text, size_t len)
 {

@@ -1,4 +1,4 @@
-#include "server/landlock.h"
+#include "server/sandbox/landlock.h"
 
 #include <fcntl.h>
 #include <libgen.h>

@@ -1,4 +1,4 @@
-#include "server/process.h"
+#include "server/watch/process.h"
 
 #include <dirent.h>
 #include <stdio.h>

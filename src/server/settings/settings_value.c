@@ -1,4 +1,4 @@
-#include "server/settings_value.h"
+#include "server/settings/settings_value.h"
 
 #include <assert.h>
 #include <inttypes.h>

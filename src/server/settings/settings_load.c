@@ -8,8 +8,8 @@
 #include "base/conf.h"
 #include "server/hosts.h"
 #include "server/listen.h"
-#include "server/settings_table.h"
-#include "server/settings_value.h"
+#include "server/settings/settings_table.h"
+#include "server/settings/settings_value.h"
 
 #define SERVER_BLOCK "server"
 

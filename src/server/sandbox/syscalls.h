@@ -1,6 +1,6 @@
 /* syscalls - which system calls the process may still make (seccomp(2), by libseccomp). */
-#ifndef RESTANTE_SERVER_SYSCALLS_H
-#define RESTANTE_SERVER_SYSCALLS_H
+#ifndef RESTANTE_SERVER_SANDBOX_SYSCALLS_H
+#define RESTANTE_SERVER_SANDBOX_SYSCALLS_H
 
 #include <stdbool.h>
 

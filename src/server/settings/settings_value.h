@@ -1,12 +1,12 @@
 /* settings_value - one value of a struct settings, for settings*.c only: read, copied, compared,
  * printed, let go, as its type in the table wants it. */
-#ifndef RESTANTE_SERVER_SETTINGS_VALUE_H
-#define RESTANTE_SERVER_SETTINGS_VALUE_H
+#ifndef RESTANTE_SERVER_SETTINGS_SETTINGS_VALUE_H
+#define RESTANTE_SERVER_SETTINGS_SETTINGS_VALUE_H
 
 #include <stdio.h>
 
 #include "server/settings.h"
-#include "server/settings_table.h"
+#include "server/settings/settings_table.h"
 
 /* Reads a value into its field; one of a list is added to it. ERR_INVALID: why says what is wrong
  * with it, without its name. ERR_NOMEM. */

@@ -1,7 +1,7 @@
 /* minute - how much came in each of the last 60 seconds, and when it will be less. Zeroes to begin
  * with; times are of clock_mono_ms(). The caller sees to locks. */
-#ifndef RESTANTE_SERVER_MINUTE_H
-#define RESTANTE_SERVER_MINUTE_H
+#ifndef RESTANTE_SERVER_PERMIT_MINUTE_H
+#define RESTANTE_SERVER_PERMIT_MINUTE_H
 
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-#include "server/settings_table.h"
+#include "server/settings/settings_table.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "server/metrics_print.h"
+#include "server/watch/metrics_print.h"
 
 #include <stdbool.h>
 
@@ -7,9 +7,9 @@
 #include "server/census.h"
 #include "server/logs.h"
 #include "server/metrics.h"
-#include "server/process.h"
 #include "server/route.h"
 #include "server/server.h"
+#include "server/watch/process.h"
 
 #define COUNTER "counter"
 #define GAUGE "gauge"

@@ -1,4 +1,4 @@
-#include "server/syscalls.h"
+#include "server/sandbox/syscalls.h"
 
 #include <asm/termbits.h>
 #include <errno.h>
