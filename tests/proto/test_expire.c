@@ -134,9 +134,11 @@ static void what_is_due_goes_and_is_counted(void **state)
 	assert_nothing_left(s);
 	assert_int_equal(server_metric(s, "restante_uploads_expired_total"), 22);
 	admin_ask(s, "GET", "/admin/status", &a);
-	assert_int_equal((int)admin_number(&a, "sweeps.count"), 1);
+	/* a second one, of nothing, if a second has passed while space was given back */
+	assert_in_range((int)admin_number(&a, "sweeps.count"), 1, 2);
 	assert_int_equal((int)admin_number(&a, "sweeps.expired"), 22);
-	assert_int_equal((int)admin_number(&a, "sweeps.last_dropped"), 22);
+	if ((int)admin_number(&a, "sweeps.count") == 1)
+		assert_int_equal((int)admin_number(&a, "sweeps.last_dropped"), 22);
 	assert_true(admin_has(&a, "\"last_at\":\"20"));
 	assert_int_equal((int)admin_number(&a, "uploads.alive"), 1);
 	answer_free(&a);
