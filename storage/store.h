@@ -270,14 +270,15 @@ enum err_code store_give_back(struct store *s, uint64_t budget_ms, struct err *e
  * nothing but a step that is under way. Any thread. */
 void store_hurry(struct store *s);
 
-/* Counted since store_open, but for the last four, which are the store's as it is. */
+/* Counted since store_open, but for the last five, which are the store's as it is. */
 struct store_stats {
 	uint64_t stages, commits, concats, reuses, lookups, reads, drops, failures;
 	uint64_t bytes_staged, bytes_read;
 	uint64_t deduplicated;                    /* finishes that met their blob already there */
 	uint64_t uploads_alive, uploads_finished; /* finished ones are alive too */
 	uint64_t bytes_alive;                     /* of blobs and unfinished uploads, each once */
-	uint64_t bytes_on_disk;
+	uint64_t bytes_stored;                    /* in files of uploads and records */
+	uint64_t bytes_on_disk; /* blocks of all files, as du says, a few seconds ago */
 };
 void store_stats(struct store *s, struct store_stats *out);
 

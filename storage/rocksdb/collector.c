@@ -168,6 +168,10 @@ static int64_t collector_step(struct rdb *r, struct key *at)
 	done = collect_some(r, at, r->write_buffer);
 	pthread_mutex_unlock(&r->collect_lock);
 	ballast_tend(r);
+	if (began - r->looked_ms >= COLLECTOR_LOOKS_MS) {
+		rdb_look_at_disk(r);
+		r->looked_ms = began;
+	}
 	if (!done)
 		return COLLECTOR_LOOKS_MS;
 	took = clock_mono_ms() - began;
@@ -267,5 +271,6 @@ enum err_code rdb_give_back(void *self, uint64_t budget_ms, struct err *e)
 	purge_files(r, until);
 	pthread_mutex_unlock(&r->collect_lock);
 	ballast_tend(r);
+	rdb_look_at_disk(r);
 	return ERR_OK;
 }

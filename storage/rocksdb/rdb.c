@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/disk.h"
+
 #define META_LOCATORS "locators"
 
 /* ---- errors ---- */
@@ -121,6 +123,11 @@ bool rdb_takes_segments(struct rdb *r)
 
 	(void)rocksdb_property_int(r->db, "rocksdb.background-errors", &errors);
 	return errors == 0 && !atomic_load(&r->was_full);
+}
+
+void rdb_look_at_disk(struct rdb *r)
+{
+	atomic_store(&r->disk_bytes, disk_use(r->dir).allocated);
 }
 
 enum err_code rdb_flush(struct rdb *r, struct err *e)

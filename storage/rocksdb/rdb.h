@@ -68,6 +68,7 @@ struct rdb {
 	pthread_cond_t collector_wakes;
 	atomic_uint_fast64_t
 		disk_bytes; /* that all files take up, as the collector has seen last */
+	int64_t looked_ms;  /* the collector's own */
 	char *dir;
 	char *ballast; /* its path; ballast.c tells */
 	uint64_t ballast_size;
@@ -123,6 +124,9 @@ bool rdb_iter_within(const rocksdb_iterator_t *it, const uint8_t *prefix, size_t
  * believes that it is stopped when it is asked to, without an error to tell, and fails an
  * assertion: so none are before the next opening, and bytes go as rows. */
 bool rdb_takes_segments(struct rdb *r);
+
+/* Refreshes disk_bytes: asks for each file, so that is done now and then, by the collector. */
+void rdb_look_at_disk(struct rdb *r);
 
 /* Writes what is in memory into tables. */
 enum err_code rdb_flush(struct rdb *r, struct err *e);

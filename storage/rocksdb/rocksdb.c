@@ -373,6 +373,8 @@ static enum err_code open_engine(void **self, const struct store_options *opt, s
 	if (rc == ERR_OK)
 		ballast_open(r);
 	if (rc == ERR_OK)
+		rdb_look_at_disk(r);
+	if (rc == ERR_OK)
 		rc = check_format(r, e);
 	if (rc == ERR_OK)
 		rc = make_folder(r->tmp, e);
@@ -413,8 +415,8 @@ static enum err_code blob(void *self, const struct digest *d, struct blob *out, 
 	return rc;
 }
 
-/* Without the log, which max_total_wal_size bounds. */
-static uint64_t bytes_on_disk(struct rdb *r)
+/* Without the log, which max_total_wal_size bounds, and what is set aside. */
+static uint64_t bytes_stored(struct rdb *r)
 {
 	static const char *const properties[] = { "rocksdb.total-sst-files-size",
 						  "rocksdb.total-blob-file-size" };
@@ -431,7 +433,8 @@ static void measure(void *self, struct store_stats *out)
 {
 	struct rdb *r = self;
 
-	out->bytes_on_disk = bytes_on_disk(r);
+	out->bytes_stored = bytes_stored(r);
+	out->bytes_on_disk = atomic_load(&r->disk_bytes);
 	out->uploads_alive = atomic_load(&r->alive[ALIVE_UPLOADS]);
 	out->uploads_finished = atomic_load(&r->alive[ALIVE_FINISHED]);
 	out->bytes_alive = atomic_load(&r->alive[ALIVE_BYTES]);

@@ -400,15 +400,16 @@ static void t_checksum_mismatches_give_their_room_back(void **state)
 {
 	struct test_server *s = *state;
 	const uint8_t *p = fresh(5 * MB);
-	const uint64_t before = server_metric(s, "restante_store_bytes");
+	const uint64_t before = server_metric(s, "restante_store_data_bytes");
 	struct tus_upload u;
 
 	create(s, 5 * MB, &u);
 	for (int i = 0; i < 10; i++)
 		assert_int_equal(patch_with(&u, 0, checksum("crc32c", p, 5), p, 5 * MB), 460);
-	for (int i = 0; i < 300 && server_metric(s, "restante_store_bytes") > before + 10 * MB; i++)
+	for (int i = 0; i < 300 && server_metric(s, "restante_store_data_bytes") > before + 10 * MB;
+	     i++)
 		client_nap(10);
-	assert_in_range(server_metric(s, "restante_store_bytes"), 0, before + 10 * MB);
+	assert_in_range(server_metric(s, "restante_store_data_bytes"), 0, before + 10 * MB);
 	for (int i = 0; i < 300 && server_metric(s, "restante_upload_memory_bytes") > 0; i++)
 		client_nap(10);
 	assert_int_equal(server_metric(s, "restante_upload_memory_bytes"), 0);

@@ -817,7 +817,7 @@ static uint64_t disk_usage(const struct test_server *s)
 
 static uint64_t store_bytes(struct test_server *s)
 {
-	return server_metric(s, "restante_store_bytes");
+	return server_metric(s, "restante_store_data_bytes");
 }
 
 static bool store_shrinks_to(struct test_server *s, uint64_t most)

@@ -393,6 +393,25 @@ static void the_disk_has_less_on_it_afterwards(void **state)
 
 /* ---- by itself ---- */
 
+static void the_status_tells_what_du_does(void **state)
+{
+	struct test_server *s = *state;
+	int64_t on_disk = 0, blocks = 0;
+	struct answer a;
+
+	place(s, "", 20, 100000);
+	for (int i = 0; i < 100; i++) {
+		admin_ask(s, "GET", "/admin/status", &a);
+		on_disk = (int64_t)admin_number(&a, "bytes.on_disk");
+		answer_free(&a);
+		blocks = (int64_t)admin_blocks(s);
+		if (on_disk == blocks)
+			break;
+		client_nap(100);
+	}
+	assert_int_equal(on_disk, blocks);
+}
+
 static void the_server_sweeps_by_itself(void **state)
 {
 	struct test_server *s = *state;
@@ -515,6 +534,7 @@ int main(void)
 		TEST(a_stop_ends_it_and_the_next_one_goes_on, start_slow),
 		TEST(a_kill_leaves_what_is_whole_and_the_next_one_goes_on, start_slow),
 		TEST(the_disk_has_less_on_it_afterwards, start),
+		TEST(the_status_tells_what_du_does, start),
 		TEST(the_server_sweeps_by_itself, start_sweeping),
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* want to be the first */
 		cmocka_unit_test_setup_teardown(a_clock_that_comes_back_does_not_stop_the_sweeps,

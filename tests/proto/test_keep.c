@@ -314,7 +314,7 @@ static void a_tus_patch_has_its_bytes_kept_too(void **state)
 static void a_tus_creation_that_breaks_off_is_dropped_as_a_whole(void **state)
 {
 	struct test_server *s = *state;
-	const uint64_t kept = server_metric(s, "restante_store_bytes");
+	const uint64_t kept = server_metric(s, "restante_store_data_bytes");
 	const uint64_t before = rufh_received(s);
 	struct client *c = client_open(s->port);
 
@@ -323,9 +323,10 @@ static void a_tus_creation_that_breaks_off_is_dropped_as_a_whole(void **state)
 	assert_true(client_send(c, fresh(40 * MB), 40 * MB));
 	assert_true(rufh_receives(s, before + 40 * MB, 10000));
 	client_close(c);
-	for (int i = 0; i < 300 && server_metric(s, "restante_store_bytes") > kept + 5 * MB; i++)
+	for (int i = 0; i < 300 && server_metric(s, "restante_store_data_bytes") > kept + 5 * MB;
+	     i++)
 		client_nap(10);
-	assert_in_range(server_metric(s, "restante_store_bytes"), 0, kept + 5 * MB);
+	assert_in_range(server_metric(s, "restante_store_data_bytes"), 0, kept + 5 * MB);
 }
 
 /* ---- timeout ---- */

@@ -503,7 +503,7 @@ static void clients_that_vanish_leave_nothing(void **state)
 	assert_well(s);
 	failed = failed_uploads(s);
 	kept = server_metric(s, "restante_store_commits_total");
-	on_disk = server_metric(s, "restante_store_bytes");
+	on_disk = server_metric(s, "restante_store_data_bytes");
 	memory = server_metric(s, "restante_chunk_memory_bytes");
 	sockets = open_sockets(s->pid);
 	fill_random(bytes, 5 * MB, 6);
@@ -521,10 +521,10 @@ static void clients_that_vanish_leave_nothing(void **state)
 	assert_int_equal(server_metric(s, "restante_store_commits_total"), kept);
 	assert_int_equal(server_metric(s, "restante_chunk_memory_bytes"), memory);
 	assert_int_equal(server_metric(s, "restante_upload_memory_bytes"), 0);
-	for (int i = 0; i < 300 && server_metric(s, "restante_store_bytes") > on_disk + 20 * MB;
-	     i++)
+	for (int i = 0;
+	     i < 300 && server_metric(s, "restante_store_data_bytes") > on_disk + 20 * MB; i++)
 		client_nap(10);
-	assert_in_range(server_metric(s, "restante_store_bytes"), 0, on_disk + 20 * MB);
+	assert_in_range(server_metric(s, "restante_store_data_bytes"), 0, on_disk + 20 * MB);
 	assert_well(s);
 }
 

@@ -581,7 +581,7 @@ static void a_partial_put_is_refused(void **state)
 
 static uint64_t on_disk(struct test_server *s)
 {
-	return server_metric(s, "restante_store_bytes");
+	return server_metric(s, "restante_store_data_bytes");
 }
 
 static void the_same_ciphertext_again_stores_no_second_copy(void **state)

@@ -970,16 +970,17 @@ static void t_termination_ends_a_running_patch_first(void **state)
 static void t_termination_gives_the_room_back(void **state)
 {
 	struct test_server *s = *state;
-	const uint64_t before = server_metric(s, "restante_store_bytes");
+	const uint64_t before = server_metric(s, "restante_store_data_bytes");
 	struct tus_upload u;
 
 	for (int i = 0; i < 10; i++) {
 		create_with(s, 100 * MB, fresh(5 * MB), 5 * MB, &u);
 		assert_int_equal(tus_delete(&u), 204);
 	}
-	for (int i = 0; i < 300 && server_metric(s, "restante_store_bytes") > before + 10 * MB; i++)
+	for (int i = 0; i < 300 && server_metric(s, "restante_store_data_bytes") > before + 10 * MB;
+	     i++)
 		client_nap(10);
-	assert_in_range(server_metric(s, "restante_store_bytes"), 0, before + 10 * MB);
+	assert_in_range(server_metric(s, "restante_store_data_bytes"), 0, before + 10 * MB);
 }
 
 static void t_termination_is_remembered_for_as_long_as_an_unfinished_upload_is(void **state)

@@ -138,8 +138,11 @@ static void tell_store(const struct audience *to, struct server *s)
 	     (double)st.uploads_alive);
 	tell(to, "restante_alive_bytes", GAUGE, "Bytes of what is kept, each blob once.",
 	     (double)st.bytes_alive);
-	tell(to, "restante_store_bytes", GAUGE, "Bytes the store has on disk.",
+	tell(to, "restante_store_bytes", GAUGE, "Bytes of all files of the store, as du says it.",
 	     (double)st.bytes_on_disk);
+	tell(to, "restante_store_data_bytes", GAUGE,
+	     "Bytes of those files of the store that hold uploads and records.",
+	     (double)st.bytes_stored);
 	tell(to, "restante_store_commits_total", COUNTER, "Durable commits.", (double)st.commits);
 	tell(to, "restante_store_lookups_total", COUNTER, "Upload records read from the store.",
 	     (double)st.lookups);
