@@ -200,3 +200,15 @@ const uint8_t *keys_find(const void *ctx, uint8_t id)
 
 	return k->by_id[id] != NULL ? k->by_id[id]->secret : NULL;
 }
+
+bool keys_same(const struct keys *a, const struct keys *b)
+{
+	bool same = a->count == b->count;
+
+	for (size_t i = 0; same && i < a->count; i++)
+		same = a->key[i].id == b->key[i].id && a->key[i].lasts == b->key[i].lasts &&
+		       a->key[i].replaced == b->key[i].replaced &&
+		       sodium_memcmp(a->key[i].secret, b->key[i].secret,
+				     sizeof(a->key[i].secret)) == 0;
+	return same;
+}

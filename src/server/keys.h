@@ -10,6 +10,7 @@
 #ifndef RESTANTE_SERVER_KEYS_H
 #define RESTANTE_SERVER_KEYS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -37,6 +38,9 @@ const uint8_t *keys_current(const struct keys *k, uint8_t *id);
 
 /* Fits token_verify(): ctx is a struct keys. */
 const uint8_t *keys_find(const void *ctx, uint8_t id);
+
+/* Whether they are the same keys, in the same order. */
+bool keys_same(const struct keys *a, const struct keys *b);
 
 void keys_free(struct keys *k); /* NULL is fine */
 

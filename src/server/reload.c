@@ -157,18 +157,45 @@ static enum err_code read_rest(const struct reload *r, const struct settings *fr
 
 /* ---- putting in force ---- */
 
+/* As text they are all there is to know. */
+static bool same_settings(const struct settings *a, const struct settings *b)
+{
+	char *text[2] = { NULL, NULL };
+	size_t size[2];
+	bool same;
+
+	for (int i = 0; i < 2; i++) {
+		FILE *f = open_memstream(&text[i], &size[i]);
+
+		if (f == NULL)
+			continue;
+		settings_print_running(i == 0 ? a : b, f);
+		(void)fclose(f);
+	}
+	same = text[0] != NULL && text[1] != NULL && strcmp(text[0], text[1]) == 0;
+	free(text[0]);
+	free(text[1]);
+	return same;
+}
+
+/* What takes the place of what is in force; NULL: it stays. */
 static void replace(struct reload *r, struct settings *settings, struct keys *keys)
 {
-	struct replaced *old = calloc(1, sizeof(*old));
+	struct replaced *old;
 
+	if (settings == NULL && keys == NULL)
+		return;
+	old = calloc(1, sizeof(*old));
 	if (old != NULL) /* else leaked rather than pulled away from under a request */
-		*old = (struct replaced){ settings != NULL ? r->settings : NULL, r->keys,
-					  r->replaced };
+		*old = (struct replaced){ settings != NULL ? r->settings : NULL,
+					  keys != NULL ? r->keys : NULL, r->replaced };
 	if (old != NULL)
 		r->replaced = old;
 	/* the keys first: their file knows of longer times that the settings allow */
-	r->keys = keys;
-	atomic_store(&r->server->keys, keys);
+	if (keys != NULL) {
+		r->keys = keys;
+		atomic_store(&r->server->keys, keys);
+	}
 	if (settings != NULL) {
 		r->settings = settings;
 		atomic_store(&r->server->settings, settings);
@@ -221,6 +248,15 @@ static enum err_code reload_locked(struct reload *r, FILE *fixed, struct listeni
 		rc = read_rest(r, fresh, l, e);
 	if (rc == ERR_OK) {
 		say_fixed_changes(names, fixed);
+		/* what is as it was is not kept beside itself until the end */
+		if (same_settings(fresh, r->settings)) {
+			settings_end(fresh);
+			fresh = NULL;
+		}
+		if (keys_same(keys, r->keys)) {
+			keys_free(keys);
+			keys = NULL;
+		}
 		replace(r, fresh, keys);
 		free(names);
 		return ERR_OK;
