@@ -3,7 +3,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -14,6 +16,7 @@
 #include "server/server.h"
 
 #define BATCH 64
+#define NICE 15
 /* So long it works, in microseconds, then it rests: fetches are not to notice. */
 #define STINT_US 2000
 #define REST_OWN 3        /* times as long as it has worked */
@@ -231,11 +234,19 @@ static void note_outcome(struct sweep *w, enum err_code rc, const struct err *e)
 			 (unsigned long long)w->result.ms);
 }
 
+/* Where both want the processor, fetches have it: setpriority(2) of a thread. Not all the way down,
+ * since others may wait for a lock that it holds. */
+static void step_back(void)
+{
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
+}
+
 static enum err_code run_sweep(struct sweep *w, struct err *e)
 {
 	enum err_code rc = ERR_OK;
 	bool more = true;
 
+	step_back();
 	w->began_ms = clock_mono_ms();
 	w->stint_us = mono_us();
 	while (rc == ERR_OK && more && may_go_on(w))

@@ -25,8 +25,8 @@ static const char *const allowed[] = {
 	"brk", "munmap", "mremap", "madvise", "mlock", "munlock", "membarrier",
 	/* threads and signals; clone is below */
 	"exit", "exit_group", "futex", "futex_waitv", "set_robust_list", "rseq", "gettid",
-	"sched_yield", "sched_getaffinity", "getcpu", "rt_sigaction", "rt_sigprocmask",
-	"rt_sigreturn", "rt_sigtimedwait", "sigaltstack", "restart_syscall",
+	"sched_yield", "sched_getaffinity", "setpriority", "getcpu", "rt_sigaction",
+	"rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "sigaltstack", "restart_syscall",
 	/* the time, random numbers, who and where one is */
 	"clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time",
 	"getrandom", "getpid", "getuid", "geteuid", "getgid", "getegid", "uname", "sysinfo",
