@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "server/metrics.h"
-#include "server/watch/process.h"
 #include "server/route.h"
+#include "server/watch/process.h"
 
 #define THREADS 24 /* more than there are shards */
 #define EACH 10000
