@@ -33,8 +33,8 @@
 #include <seccomp.h>
 
 #include "base/log.h"
-#include "server/sandbox/landlock.h"
 #include "server/sandbox.h"
+#include "server/sandbox/landlock.h"
 #include "server/settings.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
