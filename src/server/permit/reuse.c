@@ -124,7 +124,7 @@ static enum err_code check_proof(struct reuse *x, struct err *e)
 
 	if (rc != ERR_OK)
 		return rc;
-	as.offset = as.length = b.size;
+	x->size = as.offset = as.length = b.size;
 	as.extents = b.extents;
 	as.extent_count = b.extent_count;
 	rc = read_challenge(x, b.size, &challenge);
@@ -158,8 +158,6 @@ static void prove(struct job *job)
 	struct err e = { 0 };
 
 	x->rc = check_proof(x, &e);
-	if (x->rc == ERR_OK)
-		x->rc = ask_store(x, &e);
 	request_wake(x->req);
 }
 
