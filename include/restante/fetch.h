@@ -35,8 +35,9 @@ RESTANTE_API void restante_fetch_set_max(struct restante_fetch *fetch, uint64_t 
 
 /* Follows an upload that is still arriving: an answer that breaks off, or that there is nothing
  * yet, is waited out and resumed, until the end or until nothing has come for wait_ms
- * (RESTANTE_NETWORK, or RESTANTE_GONE if the server does not know it). Default 0: no waiting. Every
- * chunk is given out as soon as its last byte is there. */
+ * (RESTANTE_NETWORK, or RESTANTE_GONE if the server does not know it). What was deleted while it
+ * came is RESTANTE_GONE at once. Default 0: no waiting. Every chunk is given out as soon as its
+ * last byte is there. */
 RESTANTE_API void restante_fetch_set_live(struct restante_fetch *fetch, unsigned wait_ms);
 
 /* Told now and then, in sealed bytes; total is 0 while it is not known. */

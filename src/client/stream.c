@@ -125,7 +125,7 @@ static enum restante_code hand_on(struct stream *s, struct bytes piece, struct r
 		piece.len = (size_t)(s->end - s->at);
 	if (piece.len == 0)
 		return RESTANTE_OK;
-	s->came = true;
+	s->came = s->known = true;
 	s->came_ms = clock_mono_ms();
 	s->pause_ms = PAUSE_FIRST_MS;
 	s->nothing.code = RESTANTE_OK;
@@ -298,6 +298,13 @@ static enum restante_code conclude_beyond(struct stream *s, struct restante_erro
 	return s->over ? RESTANTE_OK : ends_too_early(e);
 }
 
+/* Who was given some of it, and then hears that there is no such thing, need not wait for more. */
+static bool is_worth_waiting(const struct stream *s, const struct restante_error *why)
+{
+	return is_live(s) &&
+	       (why->code == RESTANTE_NETWORK || (why->code == RESTANTE_GONE && !s->known));
+}
+
 /* Refused, or broken off. */
 static enum restante_code conclude_failed(struct stream *s, struct restante_error *e)
 {
@@ -312,8 +319,10 @@ static enum restante_code conclude_failed(struct stream *s, struct restante_erro
 		why = s->nothing; /* no time was left to hear it again */
 	if (!hangs && retry_judge(s->exchange, &why) == RESTANTE_OK)
 		return fail(e, RESTANTE_SERVER, "the server's answer is none to a fetch");
-	if (is_live(s) && (why.code == RESTANTE_NETWORK || why.code == RESTANTE_GONE))
+	if (is_worth_waiting(s, &why))
 		return later(s, &why, e);
+	if (s->known && why.code == RESTANTE_GONE)
+		return fail(e, RESTANTE_GONE, "the server does not have the rest of it any more");
 	rc = retry_again(&s->retry, s->client, s->exchange, &why);
 	if (rc != RESTANTE_OK)
 		return fail(e, why.code, "%s", why.detail);

@@ -5,7 +5,9 @@
  * have said: the entity tag, the size, where a range begins. Not a byte more is taken.
  *
  * A live stream is one that may still be growing: answers that break off, end too early, or say
- * that there is nothing (yet) are waited out, until nothing has come for wait_ms. */
+ * that there is nothing (yet) are waited out, until nothing has come for wait_ms. One of which
+ * bytes have come and which the server then does not know was deleted, or its time is over: that is
+ * the end. */
 #ifndef RESTANTE_CLIENT_STREAM_H
 #define RESTANTE_CLIENT_STREAM_H
 
@@ -47,6 +49,7 @@ struct stream {
 	const struct stream_sink *sink;
 	uint64_t at, end;         /* next byte that is wanted; where this run ends */
 	bool over;                /* there is nothing more */
+	bool known;               /* the server had it: bytes of it have come, in any run */
 	int64_t came_ms, told_ms; /* when the last byte came, when progress was told */
 	/* before the next request */
 	struct retry retry;

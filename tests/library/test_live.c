@@ -285,8 +285,10 @@ static void a_broken_line_is_no_end(void **state)
 		enum nothing nothing;
 		bool endless;
 	} ways[] = {
-		{ FOLLOW, true },         { FOLLOW, false }, { NOT_FOUND, false },
-		{ UNSATISFIABLE, false }, { EMPTY, false },
+		{ FOLLOW, true },
+		{ FOLLOW, false },
+		{ UNSATISFIABLE, false },
+		{ EMPTY, false },
 	};
 
 	(void)state;
@@ -351,7 +353,6 @@ static void a_sender_that_stops_is_waited_for_so_long_and_no_longer(void **state
 		{ FOLLOW, HEAD + 2 * SEALED_CHUNK, RESTANTE_NETWORK }, /* on an open line */
 		{ FOLLOW, HEAD + 2 * SEALED_CHUNK + 999, RESTANTE_NETWORK },
 		{ FOLLOW, 100, RESTANTE_NETWORK },
-		{ NOT_FOUND, HEAD + 2 * SEALED_CHUNK + 999, RESTANTE_GONE },
 		{ NOT_FOUND, 0, RESTANTE_GONE },
 		{ UNSATISFIABLE, HEAD + SEALED_CHUNK, RESTANTE_NETWORK },
 		{ EMPTY, HEAD + SEALED_CHUNK, RESTANTE_NETWORK },
@@ -373,6 +374,28 @@ static void a_sender_that_stops_is_waited_for_so_long_and_no_longer(void **state
 		assert_int_equal(x.taken.n,
 				 there < HEAD ? 0 : (there - HEAD) / SEALED_CHUNK * CHUNK);
 		assert_in_range(atomic_load(&x.a.connections), 1, 20);
+		off_air(&x);
+	}
+}
+
+/* It is not waited for what will not come. */
+static void what_is_deleted_meanwhile_is_gone_at_once(void **state)
+{
+	static const size_t theres[] = { 100, HEAD + SEALED_CHUNK, HEAD + 2 * SEALED_CHUNK + 999 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(theres); i++) {
+		const int64_t began = clock_mono_ms();
+		struct fixture x;
+
+		on_air(&x, 5 * CHUNK);
+		x.a.nothing = NOT_FOUND;
+		atomic_store(&x.a.there, theres[i]);
+		assert_code(listen_to(&x), RESTANTE_GONE, &x.f.e);
+		assert_string_equal(x.f.e.detail,
+				    "the server does not have the rest of it any more");
+		assert_in_range(clock_mono_ms() - began, 0, SOON_MS);
+		assert_int_equal(atomic_load(&x.a.connections), 2);
 		off_air(&x);
 	}
 }
@@ -508,6 +531,7 @@ int main(void)
 		cmocka_unit_test(the_end_is_known_by_the_last_chunk),
 		cmocka_unit_test(an_upload_that_is_not_there_yet_is_waited_for),
 		cmocka_unit_test(a_sender_that_stops_is_waited_for_so_long_and_no_longer),
+		cmocka_unit_test(what_is_deleted_meanwhile_is_gone_at_once),
 		cmocka_unit_test(nobody_answers_for_so_long_and_no_longer),
 		cmocka_unit_test(without_being_told_to_nobody_waits),
 		cmocka_unit_test(waiting_can_be_ended),
