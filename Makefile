@@ -105,7 +105,7 @@ CLI     := src/cli/main.c src/cli/command.c src/cli/options.c src/cli/settings.c
            src/cli/cmd_status.c src/cli/cmd_server.c src/cli/cmd_expire.c src/cli/generations.c \
            src/cli/backup.c src/cli/cmd_backup.c
 
-TESTLIB := tests/lib/client.c tests/lib/admin.c tests/lib/minter.c tests/lib/server.c tests/lib/tus.c tests/lib/rufh.c tests/lib/fake.c tests/lib/fake_peer.c tests/lib/sealed.c tests/lib/proxy.c
+TESTLIB := tests/lib/client.c tests/lib/admin.c tests/lib/minter.c tests/lib/server.c tests/lib/tus.c tests/lib/rufh.c tests/lib/fake.c tests/lib/fake_peer.c tests/lib/sealed.c tests/lib/proxy.c tests/lib/nginx.c
 UNIT    := test_text test_num test_clock test_log test_digest test_token test_paseto test_grant test_range \
            test_digest_header test_etag test_query test_sf test_metadata test_concat test_checksum \
            test_sums test_settings test_settings_hosts test_settings_files test_keys test_cache \

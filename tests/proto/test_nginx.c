@@ -6,29 +6,20 @@
 
 #include <cmocka.h>
 
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "tests/lib/client.h"
+#include "tests/lib/nginx.h"
 #include "tests/lib/server.h"
 
-#define NGINX "/usr/sbin/nginx"
 #define PARTS_MAX 16
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static struct fixture {
 	struct test_server server;
-	char dir[64]; /* nginx's */
-	pid_t nginx;
-	int port;
+	struct nginx nginx;
 	bool there;
 } fixture;
 
@@ -43,80 +34,17 @@ static struct blob {
 
 /* ---- nginx ---- */
 
-static int free_port(void)
-{
-	struct sockaddr_in sa = { .sin_family = AF_INET };
-	socklen_t n = sizeof(sa);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &n), 0);
-	(void)close(fd);
-	return ntohs(sa.sin_port);
-}
-
-static void write_file(const char *name, const void *data, size_t n)
-{
-	char path[128];
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "%s/%s", fixture.dir, name);
-	f = fopen(path, "w");
-	assert_non_null(f);
-	assert_int_equal(fwrite(data, 1, n, f), n);
-	assert_int_equal(fclose(f), 0);
-}
-
 /* max_ranges as ours; the rest is what nginx does by itself. */
-static void write_conf(void)
-{
-	char conf[2000];
-	int n = snprintf(conf, sizeof(conf),
-			 "%s worker_processes 1; pid %s/pid; error_log %s/error.log;\n"
-			 "events { worker_connections 64; }\n"
-			 "http { access_log off; default_type application/octet-stream;\n"
-			 "  client_body_temp_path %s/t1; proxy_temp_path %s/t2;\n"
-			 "  fastcgi_temp_path %s/t3; uwsgi_temp_path %s/t4; scgi_temp_path %s/t5;\n"
-			 "  server { listen 127.0.0.1:%d; root %s; max_ranges 16; } }\n",
-			 geteuid() == 0 ? "user root;" : "", fixture.dir, fixture.dir, fixture.dir,
-			 fixture.dir, fixture.dir, fixture.dir, fixture.dir, fixture.port,
-			 fixture.dir);
-
-	write_file("nginx.conf", conf, (size_t)n);
-}
-
 static void start_nginx(void)
 {
-	char conf[128];
-	struct sockaddr_in sa = { .sin_family = AF_INET };
-	int fd = -1;
+	struct nginx *x = &fixture.nginx;
+	char text[256];
 
-	fixture.port = free_port();
-	write_conf();
-	(void)snprintf(conf, sizeof(conf), "%s/nginx.conf", fixture.dir);
-	fixture.nginx = fork();
-	if (fixture.nginx == 0) {
-		int null = open("/dev/null", O_WRONLY);
-
-		(void)dup2(null, STDOUT_FILENO);
-		(void)dup2(null, STDERR_FILENO);
-		(void)execl(NGINX, NGINX, "-p", fixture.dir, "-c", conf, "-g", "daemon off;",
-			    (char *)NULL);
-		_exit(127);
-	}
-	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	sa.sin_port = htons((uint16_t)fixture.port);
-	for (int i = 0; i < 500; i++) {
-		fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0)
-			break;
-		(void)close(fd);
-		fd = -1;
-		client_nap(10);
-	}
-	assert_true(fd >= 0);
-	(void)close(fd);
+	(void)snprintf(text, sizeof(text),
+		       "  default_type application/octet-stream;\n"
+		       "  server { listen 127.0.0.1:%d; root %s; max_ranges 16; }\n",
+		       x->port, x->dir);
+	nginx_run(x, text);
 }
 
 static void learn_etag(int port, const char *target, char out[static 100])
@@ -134,11 +62,10 @@ static int start(void **state)
 	struct placed p;
 
 	*state = &fixture;
-	fixture.there = access(NGINX, X_OK) == 0;
+	fixture.there = nginx_is_there();
 	if (!fixture.there)
 		return 0;
-	(void)strcpy(fixture.dir, "/tmp/restante-nginx-XXXXXX");
-	assert_non_null(mkdtemp(fixture.dir));
+	nginx_prepare(&fixture.nginx);
 	server_start(&fixture.server, NULL);
 	for (size_t i = 0; i < COUNT(blobs); i++) {
 		struct blob *b = &blobs[i];
@@ -146,7 +73,7 @@ static int start(void **state)
 		b->bytes = malloc(b->n);
 		assert_non_null(b->bytes);
 		fill_random(b->bytes, b->n, i + 1);
-		write_file(b->name, b->bytes, b->n);
+		nginx_write(&fixture.nginx, b->name, b->bytes, b->n);
 		assert_int_equal(http_place(fixture.server.port, "", b->bytes, b->n, &p), 201);
 		(void)snprintf(b->targets[0], sizeof(b->targets[0]), "/v1/media/%s", p.token);
 		(void)snprintf(b->targets[1], sizeof(b->targets[1]), "/%s", b->name);
@@ -154,24 +81,18 @@ static int start(void **state)
 	start_nginx();
 	for (size_t i = 0; i < COUNT(blobs); i++) {
 		learn_etag(fixture.server.port, blobs[i].targets[0], blobs[i].etags[0]);
-		learn_etag(fixture.port, blobs[i].targets[1], blobs[i].etags[1]);
+		learn_etag(fixture.nginx.port, blobs[i].targets[1], blobs[i].etags[1]);
 	}
 	return 0;
 }
 
 static int stop(void **state)
 {
-	struct test_server rest = { .pid = 0 };
-	int status;
-
 	(void)state;
 	if (!fixture.there)
 		return 0;
-	(void)kill(fixture.nginx, SIGTERM);
-	(void)waitpid(fixture.nginx, &status, 0);
+	nginx_stop(&fixture.nginx);
 	server_remove(&fixture.server);
-	(void)snprintf(rest.dir, sizeof(rest.dir), "%s", fixture.dir);
-	server_remove(&rest); /* only the folder is left of it */
 	for (size_t i = 0; i < COUNT(blobs); i++)
 		free(blobs[i].bytes);
 	return 0;
@@ -200,8 +121,8 @@ static void put_question(const struct blob *b, int whom, const char *method, con
 			text[n++] = *p;
 	}
 	text[n] = '\0';
-	http_request(whom == 0 ? fixture.server.port : fixture.port, method, b->targets[whom], text,
-		     NULL, 0, a);
+	http_request(whom == 0 ? fixture.server.port : fixture.nginx.port, method, b->targets[whom],
+		     text, NULL, 0, a);
 }
 
 static void assert_same_parts(const char *fields, const struct answer *ours,

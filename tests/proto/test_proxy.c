@@ -1,11 +1,7 @@
 /* What conf/nginx.conf promises, with the real nginx: the file as it is shipped, but for addresses
  * and paths. Bytes go through as they come, in both directions; nothing is bounded, changed or
  * written down on the way. */
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,28 +9,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "tests/lib/client.h"
 #include "tests/lib/fake.h"
+#include "tests/lib/nginx.h"
 #include "tests/lib/rufh.h"
 #include "tests/lib/server.h"
 #include "tests/lib/tus.h"
 
-#define NGINX "/usr/sbin/nginx"
 #define KB ((size_t)1024)
 #define MB (KB * KB)
 /* What nginx may hold back of an upload: its client_body_buffer_size. */
 #define HELD (256 * KB)
-
-struct nginx {
-	pid_t pid;
-	char dir[64];
-	int port, tls_port;
-};
 
 static struct fixture {
 	bool there;
@@ -46,158 +34,6 @@ static struct fixture {
 
 #define WHOLE (5 * MB)
 
-/* ---- nginx with the shipped file ---- */
-
-static void run(const char *dir, const char *command)
-{
-	char line[1024];
-
-	(void)snprintf(line, sizeof(line), "cd %s && { %s; }", dir, command);
-	if (system(line) != 0)
-		fail_msg("failed: %s", command);
-}
-
-static int free_port(void)
-{
-	struct sockaddr_in sa = { .sin_family = AF_INET };
-	socklen_t n = sizeof(sa);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &n), 0);
-	(void)close(fd);
-	return ntohs(sa.sin_port);
-}
-
-static char *read_file(const char *path)
-{
-	char *text = calloc(1, 65536);
-	FILE *f = fopen(path, "r");
-
-	assert_non_null(text);
-	if (f != NULL) {
-		(void)!fread(text, 1, 65535, f);
-		(void)fclose(f);
-	}
-	return text;
-}
-
-/* Puts `to` in the place of every `from`, which has to be there. Frees text. */
-static char *replaced(char *text, const char *from, const char *to)
-{
-	char *out = NULL, *p = text, *found;
-	size_t size = 0;
-	FILE *f = open_memstream(&out, &size);
-
-	assert_non_null(f);
-	if (strstr(text, from) == NULL)
-		fail_msg("conf/nginx.conf has no %s", from);
-	while ((found = strstr(p, from)) != NULL) {
-		(void)fprintf(f, "%.*s%s", (int)(found - p), p, to);
-		p = found + strlen(from);
-	}
-	(void)fputs(p, f);
-	assert_int_equal(fclose(f), 0);
-	free(text);
-	return out;
-}
-
-static void write_text(const char *dir, const char *name, const char *text)
-{
-	char path[128];
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-	f = fopen(path, "w");
-	assert_non_null(f);
-	(void)fputs(text, f);
-	assert_int_equal(fclose(f), 0);
-}
-
-/* A listener without TLS comes beside the one with it, for clients that are written by hand. */
-static void write_conf(const struct nginx *x, int upstream)
-{
-	char *text = read_file("conf/nginx.conf"), value[1024];
-
-	(void)snprintf(value, sizeof(value), "127.0.0.1:%d", upstream);
-	text = replaced(text, "127.0.0.1:8080", value);
-	(void)snprintf(value, sizeof(value), "listen 127.0.0.1:%d;\nlisten 127.0.0.1:%d ssl http2;",
-		       x->port, x->tls_port);
-	text = replaced(text, "listen 443 ssl http2;", value);
-	text = replaced(text, "listen [::]:443 ssl http2;", "");
-	text = replaced(text, "/etc/letsencrypt/live/media.example.org", x->dir);
-	text = replaced(text, "/var/log/nginx", x->dir);
-	write_text(x->dir, "restante.conf", text);
-	free(text);
-	(void)snprintf(value, sizeof(value),
-		       "%s worker_processes 1; pid %s/pid; error_log %s/main.log;\n"
-		       "events { worker_connections 64; }\n"
-		       "http { client_body_temp_path t1; proxy_temp_path t2;\n"
-		       "  fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;\n"
-		       "  include %s/restante.conf; }\n",
-		       geteuid() == 0 ? "user root;" : "", x->dir, x->dir, x->dir);
-	write_text(x->dir, "nginx.conf", value);
-}
-
-static bool listens(int port)
-{
-	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool does;
-
-	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	does = connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0;
-	(void)close(fd);
-	return does;
-}
-
-static void nginx_start(struct nginx *x, int upstream)
-{
-	char conf[128], *said;
-
-	*x = (struct nginx){ .dir = "/tmp/restante-proxy-XXXXXX" };
-	assert_non_null(mkdtemp(x->dir));
-	x->port = free_port();
-	x->tls_port = free_port();
-	run(x->dir, "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
-		    "-subj /CN=media.example.org -keyout privkey.pem -out fullchain.pem "
-		    "2>openssl.log");
-	write_conf(x, upstream);
-	(void)snprintf(conf, sizeof(conf), "%s/nginx.conf", x->dir);
-	x->pid = fork();
-	if (x->pid == 0) {
-		char log[128];
-		int fd;
-
-		(void)snprintf(log, sizeof(log), "%s/start.log", x->dir);
-		fd = open(log, O_WRONLY | O_CREAT, 0600);
-		(void)dup2(fd, STDOUT_FILENO);
-		(void)dup2(fd, STDERR_FILENO);
-		(void)execl(NGINX, NGINX, "-p", x->dir, "-c", conf, "-g", "daemon off;",
-			    (char *)NULL);
-		_exit(127);
-	}
-	for (int i = 0; i < 500 && !listens(x->port); i++)
-		client_nap(10);
-	(void)snprintf(conf, sizeof(conf), "%s/start.log", x->dir);
-	said = read_file(conf);
-	assert_string_equal(said, ""); /* no warning either */
-	free(said);
-	assert_true(listens(x->port));
-}
-
-static void nginx_stop(struct nginx *x)
-{
-	struct test_server rest = { .pid = 0 };
-	int status;
-
-	(void)kill(x->pid, SIGTERM);
-	(void)waitpid(x->pid, &status, 0);
-	(void)snprintf(rest.dir, sizeof(rest.dir), "%s", x->dir);
-	server_remove(&rest); /* only the folder is left of it */
-}
-
 static int start(void **state)
 {
 	const struct test_server_options o = {
@@ -205,7 +41,7 @@ static int start(void **state)
 	};
 
 	*state = &fixture;
-	fixture.there = access(NGINX, X_OK) == 0;
+	fixture.there = nginx_is_there();
 	if (!fixture.there)
 		return 0;
 	server_start(&fixture.server, &o);
@@ -355,26 +191,20 @@ static void clients_that_would_get_104_get_their_answer(void **state)
 
 static void https_and_http2_go_both_ways(void **state)
 {
-	char line[1024];
-
 	NEEDS_NGINX();
-	write_text(
-		fixture.nginx.dir, "script",
-		"set -e\n"
+	assert_true(nginx_script(
+		&fixture.nginx,
 		"head -c 3000000 /dev/urandom >sent\n"
-		"curl -fsSk --http2 -T sent $1/v1/media -o placed -w '%{http_version}' >version\n"
+		"curl -fsSk --http2 -T sent $2/v1/media -o placed -w '%{http_version}' >version\n"
 		"grep -qx 2 version\n"
-		"token=$(sed 's/.*\"token\":\"\\([^\"]*\\)\".*/\\1/' placed)\n"
-		"curl -fsSk --http2 $1/v1/media/$token -o got && cmp sent got\n"
-		"curl -fsSk --http1.1 $1/v1/media/$token -o got && cmp sent got\n"
+		"token=$(sed 's/.*\"token\":\"\\([^\"]*\\).*/\\1/' placed)\n"
+		"curl -fsSk --http2 $2/v1/media/$token -o got && cmp sent got\n"
+		"curl -fsSk --http1.1 $2/v1/media/$token -o got && cmp sent got\n"
 		"head -c 1000000 sent | curl -fsSk --http2 -X POST -T - "
 		"-H 'Upload-Draft-Interop-Version: 6' -H 'Upload-Complete: ?1' "
-		"$1/v1/uploads -o placed -w '%{http_code}' >code\n"
+		"$2/v1/uploads -o placed -w '%{http_code}' >code\n"
 		"grep -qx 201 code\n"
-		"test $(curl -sk -o /dev/null -w '%{http_code}' $1/metrics) = 404\n");
-	(void)snprintf(line, sizeof(line), "sh script https://127.0.0.1:%d >script.log 2>&1",
-		       fixture.nginx.tls_port);
-	run(fixture.nginx.dir, line);
+		"test $(curl -sk -o /dev/null -w '%{http_code}' $2/metrics) = 404\n"));
 }
 
 /* ---- what the server sees ---- */
@@ -457,18 +287,16 @@ static void an_answer_arrives_as_it_comes(void **state)
 static void no_log_holds_a_token_or_an_address(void **state)
 {
 	struct placed p;
-	char path[128], *logs[2];
+	char *logs[2];
 
 	NEEDS_NGINX();
 	assert_int_equal(http_place(fixture.nginx.port, "", "sealed", 6, &p), 201);
 	assert_true(http_has(fixture.nginx.port, p.token, "sealed", 6));
 	client_nap(100);
-	(void)snprintf(path, sizeof(path), "%s/restante.access.log", fixture.nginx.dir);
-	logs[0] = read_file(path);
+	logs[0] = nginx_read(&fixture.nginx, "restante.access.log");
 	assert_non_null(strstr(logs[0], " PUT 201 "));
 	assert_non_null(strstr(logs[0], " GET 200 "));
-	(void)snprintf(path, sizeof(path), "%s/restante.error.log", fixture.nginx.dir);
-	logs[1] = read_file(path);
+	logs[1] = nginx_read(&fixture.nginx, "restante.error.log");
 	for (int i = 0; i < 2; i++) {
 		assert_null(strstr(logs[i], p.token));
 		assert_null(strstr(logs[i], "/v1/"));
