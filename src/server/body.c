@@ -39,21 +39,25 @@ bool body_ranges(struct body *b, struct server *s, struct media *m, const struct
 	size_t used = 0;
 	int n;
 
-	*b = (struct body){ .server = s, .media = m, .texts = malloc(room) };
+	char *text;
+
+	*b = (struct body){ .server = s, .media = m, .texts = chunk_new(room) };
 	if (b->texts == NULL)
 		return false;
+	text = (char *)b->texts->data;
 	for (size_t i = 0; i < count; i++) {
-		n = snprintf(b->texts + used, room - used,
+		n = snprintf(text + used, room - used,
 			     "%s--%s\r\nContent-Type: application/octet-stream\r\n"
 			     "Content-Range: bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64 "\r\n\r\n",
 			     i == 0 ? "" : "\r\n", boundary, r[i].first, r[i].last,
 			     m->upload->offset);
-		add(b, b->texts + used, 0, (uint64_t)n);
+		add(b, text + used, 0, (uint64_t)n);
 		used += (size_t)n;
 		add(b, NULL, r[i].first, r[i].last - r[i].first + 1);
 	}
-	n = snprintf(b->texts + used, room - used, "\r\n--%s--\r\n", boundary);
-	add(b, b->texts + used, 0, (uint64_t)n);
+	n = snprintf(text + used, room - used, "\r\n--%s--\r\n", boundary);
+	add(b, text + used, 0, (uint64_t)n);
+	b->texts->len = used + (size_t)n;
 	return true;
 }
 
@@ -81,7 +85,7 @@ static enum err_code page_anyhow(struct body *b, uint64_t offset, struct page *o
 
 struct collected {
 	struct iovec pieces[REPLY_PIECES_MAX];
-	struct chunk *chunks[REPLY_PIECES_MAX];
+	struct chunk *chunks[REPLY_PIECES_MAX + 1];
 	size_t piece_count, chunk_count;
 };
 
@@ -129,17 +133,21 @@ static enum err_code collect(struct body *b, struct collected *c, get_page *get,
 
 static void *copy_of(const void *p, size_t n)
 {
-	void *q = malloc(n == 0 ? 1 : n);
+	void *q = malloc(n);
 
 	return q == NULL ? NULL : memcpy(q, p, n);
 }
 
-/* The reply takes over what was collected, and the text between ranges. */
-static bool hang(struct body *b, struct reply *r, const struct collected *c)
+/* The reply takes over what was collected, and has its own reference to the text between ranges. */
+static bool hang(struct body *b, struct reply *r, struct collected *c)
 {
-	struct iovec *pieces = copy_of(c->pieces, c->piece_count * sizeof(c->pieces[0]));
-	struct chunk **chunks =
-		(struct chunk **)copy_of(c->chunks, c->chunk_count * sizeof(c->chunks[0]));
+	struct iovec *pieces;
+	struct chunk **chunks;
+
+	if (b->texts != NULL)
+		c->chunks[c->chunk_count++] = chunk_ref(b->texts);
+	pieces = copy_of(c->pieces, c->piece_count * sizeof(c->pieces[0]));
+	chunks = (struct chunk **)copy_of(c->chunks, c->chunk_count * sizeof(c->chunks[0]));
 
 	if (pieces == NULL || chunks == NULL) {
 		free(pieces);
@@ -152,8 +160,6 @@ static bool hang(struct body *b, struct reply *r, const struct collected *c)
 	r->piece_count = c->piece_count;
 	r->chunks = chunks;
 	r->chunk_count = c->chunk_count;
-	r->text = b->texts;
-	b->texts = NULL;
 	return true;
 }
 
@@ -179,11 +185,11 @@ bool body_attach(struct body *b, struct reply *r)
 enum err_code body_load(struct body *b, struct reply *r, struct err *e)
 {
 	if (b->size > LOAD_MAX || !pages_have_room(b->server))
-		return err_set(e, ERR_TOOBIG, "to be sent in blocks");
+		return err_set(e, ERR_TOOBIG, "to be sent piece by piece");
 	return attach(b, r, page_anyhow, e);
 }
 
-/* ---- in blocks ---- */
+/* ---- piece by piece ---- */
 
 static const struct body_part *part_at(const struct body *b, uint64_t pos)
 {
@@ -194,66 +200,53 @@ static const struct body_part *part_at(const struct body *b, uint64_t pos)
 	return &b->parts[i];
 }
 
-static void put_page(struct body *b)
+/* What was loaded is taken, or was for another place. */
+static bool take_loaded(struct body *b, uint64_t offset, struct page *out)
 {
-	chunk_unref(b->page.chunk);
+	const struct page page = b->page;
+
 	b->page.chunk = NULL;
-}
-
-static bool have_page(struct body *b, uint64_t offset)
-{
-	if (b->page.chunk != NULL && offset >= b->page.start &&
-	    offset - b->page.start < b->page.chunk->len)
+	if (page.chunk != NULL && offset >= page.start && offset - page.start < page.chunk->len) {
+		*out = page;
 		return true;
-	put_page(b);
-	return page_cached(b->server, b->media, offset, &b->page);
-}
-
-static size_t copy_content(struct body *b, uint64_t offset, uint8_t *buf, size_t max)
-{
-	uint64_t skip;
-	size_t n;
-
-	if (!have_page(b, offset))
-		return 0;
-	skip = offset - b->page.start;
-	n = b->page.chunk->len - skip;
-	if (n > max)
-		n = max;
-	memcpy(buf, b->page.chunk->data + skip, n);
-	/* held on to while there is room: else a slow reader costs its block and no page */
-	if (skip + n == b->page.chunk->len || !pages_have_room(b->server))
-		put_page(b);
-	return n;
-}
-
-size_t body_copy(struct body *b, uint64_t pos, uint8_t *buf, size_t max, uint64_t *missing)
-{
-	size_t done = 0, k;
-
-	while (done < max && pos + done < b->size) {
-		const struct body_part *p = part_at(b, pos + done);
-		const uint64_t skip = pos + done - p->at;
-
-		k = max - done;
-		if (k > p->length - skip)
-			k = (size_t)(p->length - skip);
-		if (p->text != NULL)
-			memcpy(buf + done, p->text + skip, k);
-		else
-			k = copy_content(b, p->from + skip, buf + done, k);
-		if (k == 0) {
-			*missing = p->from + skip;
-			break;
-		}
-		done += k;
 	}
-	return done;
+	chunk_unref(page.chunk);
+	return false;
+}
+
+static bool content_piece(struct body *b, uint64_t offset, uint64_t max, struct reply_piece *out)
+{
+	struct page page;
+	uint64_t skip;
+
+	if (!take_loaded(b, offset, &page) && !page_cached(b->server, b->media, offset, &page))
+		return false;
+	skip = offset - page.start;
+	*out = (struct reply_piece){ page.chunk, page.chunk->data + skip,
+				     page.chunk->len - (size_t)skip };
+	if (out->len > max)
+		out->len = (size_t)max;
+	return true;
+}
+
+bool body_piece(struct body *b, uint64_t pos, struct reply_piece *out, uint64_t *missing)
+{
+	const struct body_part *p = part_at(b, pos);
+	const uint64_t skip = pos - p->at;
+
+	if (p->text != NULL) {
+		*out = (struct reply_piece){ chunk_ref(b->texts), (const uint8_t *)p->text + skip,
+					     (size_t)(p->length - skip) };
+		return true;
+	}
+	*missing = p->from + skip;
+	return content_piece(b, *missing, p->length - skip, out);
 }
 
 void body_fini(struct body *b)
 {
-	put_page(b);
-	free(b->texts);
+	chunk_unref(b->page.chunk);
+	chunk_unref(b->texts);
+	b->page.chunk = NULL;
 	b->texts = NULL;
 }

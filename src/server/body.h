@@ -1,6 +1,6 @@
 /* body - what goes into an answer: the content or ranges of it, with the text that
- * multipart/byteranges puts between them. Sent from pages in memory without a copy while it is
- * short, in bounded blocks otherwise; never assembled whole. Loop thread, except body_load(). */
+ * multipart/byteranges puts between them. All its pages at once while it is short, page by page
+ * otherwise; never assembled whole. Loop thread, except body_load(). */
 #ifndef RESTANTE_SERVER_BODY_H
 #define RESTANTE_SERVER_BODY_H
 
@@ -27,8 +27,8 @@ struct body {
 		const char *text;    /* into texts, or NULL: content from `from` on */
 		uint64_t from;
 	} parts[BODY_PARTS_MAX];
-	char *texts;
-	struct page page; /* the one at hand while streaming */
+	struct chunk *texts;
+	struct page page; /* what was loaded for it, until it is sent */
 };
 
 /* The whole content; one range of it; or several as multipart/byteranges (RFC 9110 section 14.6)
@@ -48,9 +48,9 @@ bool body_attach(struct body *b, struct reply *r);
 /* Reads the pages that body_attach() misses and hangs them on the reply. For workers. */
 enum err_code body_load(struct body *b, struct reply *r, struct err *e);
 
-/* Copies up to max bytes at pos of the body, as long as they are in memory: 0 if the next are not,
- * and *missing is then the content offset to load into b->page. */
-size_t body_copy(struct body *b, uint64_t pos, uint8_t *buf, size_t max, uint64_t *missing);
+/* The bytes at pos of the body, which is not its end, as far as they lie together in memory. False
+ * if they are not there: *missing is then the content offset to load into b->page. */
+bool body_piece(struct body *b, uint64_t pos, struct reply_piece *out, uint64_t *missing);
 
 void body_fini(struct body *b);
 

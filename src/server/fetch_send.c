@@ -34,7 +34,7 @@ static enum http_next send_reply(struct fetch *f)
 	return request_reply(f->req, r);
 }
 
-/* ---- in blocks, as it goes ---- */
+/* ---- piece by piece, as it goes ---- */
 
 static void load_page(struct job *job)
 {
@@ -65,29 +65,26 @@ static void look_again(struct job *job)
 	request_wake(f->req);
 }
 
-static ssize_t read_block(void *ctx, uint64_t pos, uint8_t *buf, size_t max)
+static enum reply_read read_piece(void *ctx, uint64_t pos, struct reply_piece *out)
 {
 	struct fetch *f = ctx;
-	size_t n;
 
 	if (f->rc != ERR_OK)
-		return REPLY_READ_ERROR;
+		return REPLY_CUT;
 	if (clock_now_s() >= f->end_s) { /* which may have been moved */
 		fetch_hand_to_reader(f, look_again);
-		return REPLY_READ_WAIT;
+		return REPLY_WAIT;
 	}
-	n = body_copy(&f->body, pos, buf, max, &f->missing);
-	if (n == 0) {
-		fetch_hand_to_reader(f, load_page);
-		return REPLY_READ_WAIT;
-	}
-	return (ssize_t)n;
+	if (body_piece(&f->body, pos, out, &f->missing))
+		return REPLY_PIECE;
+	fetch_hand_to_reader(f, load_page);
+	return REPLY_WAIT;
 }
 
-static enum http_next send_in_blocks(struct fetch *f)
+static enum http_next send_in_pieces(struct fetch *f)
 {
 	f->step = STREAMING;
-	reply_stream(f->reply, f->body.size, read_block, f);
+	reply_stream(f->reply, f->body.size, read_piece, f);
 	return send_reply(f);
 }
 
@@ -108,7 +105,7 @@ enum http_next fetch_loaded(struct fetch *f)
 {
 	if (f->rc == ERR_TOOBIG) {
 		f->rc = ERR_OK;
-		return send_in_blocks(f);
+		return send_in_pieces(f);
 	}
 	if (f->rc != ERR_OK)
 		return request_reply(f->req, problem_of(f->rc));
@@ -121,7 +118,7 @@ enum http_next fetch_loaded(struct fetch *f)
 static enum http_next send_content(struct fetch *f)
 {
 	if (!body_is_short(&f->body))
-		return send_in_blocks(f);
+		return send_in_pieces(f);
 	if (body_attach(&f->body, f->reply)) {
 		keep_for_reuse(f);
 		return send_reply(f);

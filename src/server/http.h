@@ -148,7 +148,9 @@ bool request_answered(const struct request *r);
  * that the wake cannot come first. */
 void request_wait(struct request *r);
 
-/* Lets a waiting request go on; any thread. r may be gone when this returns. */
+/* Lets a request go on that waits, or is idle (REPLY_IDLE); any thread. Whoever wakes an idle one
+ * has to be sure that gone() has not returned (by a lock that gone() passes too), and that it does
+ * not wait for somebody else meanwhile. Of one that waited, r may be gone when this returns. */
 void request_wake(struct request *r);
 
 #endif

@@ -69,7 +69,7 @@ void reply_text(struct reply *r, char *text, size_t len)
 }
 
 void reply_stream(struct reply *r, uint64_t size,
-		  ssize_t (*read)(void *, uint64_t, uint8_t *, size_t), void *ctx)
+		  enum reply_read (*read)(void *, uint64_t, struct reply_piece *), void *ctx)
 {
 	r->kind = REPLY_STREAM;
 	r->size = size;

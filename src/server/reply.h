@@ -8,7 +8,6 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 #include <sys/uio.h>
 
 #include "storage/chunk.h"
@@ -18,9 +17,26 @@
  * the head of the answer, which was made in the same place before. */
 #define REPLY_PIECES_MAX 24
 
-/* Answers of a reader. */
-#define REPLY_READ_WAIT 0   /* request_wait() was called; ask again after the wake */
-#define REPLY_READ_ERROR -1 /* cut the connection, so that nobody takes a part for the whole */
+/* The size of a stream that ends when its reader says so. */
+#define REPLY_SIZE_UNKNOWN UINT64_MAX
+
+/* Bytes of an answer: within the chunk, of which whoever takes the piece has a reference. */
+struct reply_piece {
+	struct chunk *chunk;
+	const uint8_t *data;
+	size_t len;
+};
+
+/* What a reader answers. */
+enum reply_read {
+	REPLY_PIECE, /* bytes at pos: at least one, and as many as there are at hand */
+	REPLY_WAIT,  /* request_wait() was called; ask again after the wake, of which there is
+		      * exactly one. The request does not end before */
+	REPLY_IDLE,  /* nothing now: ask again after a request_wake(), which may come before this is
+		      * said. The request may end meanwhile; no timeout counts */
+	REPLY_END,   /* that was all; where the size is known, not before that */
+	REPLY_CUT,   /* cut the connection, so that nobody takes a part for the whole */
+};
 
 enum reply_body { REPLY_EMPTY, REPLY_TEXT, REPLY_PIECES, REPLY_STREAM };
 
@@ -34,7 +50,7 @@ struct reply {
 	} headers[REPLY_HEADERS_MAX];
 
 	enum reply_body kind;
-	uint64_t size; /* bytes of the body (of HEAD: what GET would send) */
+	uint64_t size; /* bytes of the body (of HEAD: what GET would send), or REPLY_SIZE_UNKNOWN */
 	char *text;    /* REPLY_TEXT: owned */
 
 	struct iovec *pieces; /* REPLY_PIECES: owned, into chunks or into text */
@@ -42,8 +58,8 @@ struct reply {
 	struct chunk **chunks; /* references held while the reply lives */
 	size_t chunk_count;
 
-	/* REPLY_STREAM: up to max bytes at pos; called in the event loop of the request */
-	ssize_t (*read)(void *ctx, uint64_t pos, uint8_t *buf, size_t max);
+	/* REPLY_STREAM: the bytes at pos; called in the event loop of the request */
+	enum reply_read (*read)(void *ctx, uint64_t pos, struct reply_piece *out);
 	void *read_ctx;
 
 	_Atomic(void *) native; /* the transport's form of it, made once */
@@ -66,8 +82,8 @@ void reply_headerf(struct reply *r, const char *name, const char *fmt, ...)
 /* Takes over a heap string as the body. */
 void reply_text(struct reply *r, char *text, size_t len);
 
-/* The body is `size` bytes that `read` gives. */
+/* The body is `size` bytes (or REPLY_SIZE_UNKNOWN) that `read` gives. */
 void reply_stream(struct reply *r, uint64_t size,
-		  ssize_t (*read)(void *, uint64_t, uint8_t *, size_t), void *ctx);
+		  enum reply_read (*read)(void *, uint64_t, struct reply_piece *), void *ctx);
 
 #endif

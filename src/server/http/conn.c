@@ -25,6 +25,7 @@ static void request_free(struct request *r)
 		r->handler->gone(r);
 	if (r->counted)
 		count_ended(r);
+	chunk_unref(r->piece.chunk);
 	reply_unref(r->reply);
 	free(r);
 }

@@ -66,7 +66,7 @@ struct loop {
 	unsigned quiet_turns;         /* without any, while cutting */
 	int64_t look_ms;              /* when to look at all connections */
 	int64_t turn_ns;              /* when this turn began: what it finds has come by then */
-	pthread_mutex_t lock;         /* arrivals */
+	pthread_mutex_t lock;         /* arrivals; whether its requests stand */
 	struct arrival *arrivals;
 };
 
@@ -95,8 +95,11 @@ struct request {
 	uint64_t body_length, body_seen;
 	struct pace pace; /* of the body */
 	struct lingering linger;
+	struct reply_piece piece; /* of a stream that the library sends, at piece_pos */
+	uint64_t piece_pos;
 	atomic_bool interrupted;
-	atomic_bool waiting;
+	enum stand { MOVING, WAITING, IDLE } stand; /* under the loop's lock, like woken */
+	bool woken;                                 /* while it was moving */
 	bool http11;
 	bool head_only; /* HEAD on the wire, whatever is asked for */
 	bool counted;
@@ -114,6 +117,12 @@ int request_fd(struct request *r);
 gnutls_session_t request_tls(struct request *r); /* NULL: a plain connection */
 void request_set_timeout(struct request *r, unsigned seconds);
 bool request_expects_continue(struct request *r);
+
+/* Its reader said REPLY_IDLE: it stands until request_wake(), unless that came first. */
+void request_idle(struct request *r);
+
+/* Whether it waits, and must not end. */
+bool request_waits(struct request *r);
 
 /* ---- head.c: whether a head is sound, which host and which handler it is for ---- */
 
@@ -153,12 +162,13 @@ bool respond_by_hand(struct request *r);
 
 /* ---- native.c: a reply as the library's response; NULL without memory. Any thread ---- */
 
-/* The one that the reply keeps, for every request that gets no fields of its own. */
+/* The one that the reply keeps, for every request that gets no fields of its own. Not of streams,
+ * whose reading is each request's own. */
 struct MHD_Response *native_of(struct reply *reply);
 
 /* One for this answer only, with these fields too; MHD_destroy_response() ends it. */
-struct MHD_Response *native_alone(struct reply *reply, const struct own_field *own,
-				  size_t own_count, bool close);
+struct MHD_Response *native_alone(struct request *r, const struct own_field *own, size_t own_count,
+				  bool close);
 
 void native_free(void *native); /* for reply_native_free */
 

@@ -221,18 +221,58 @@ void request_wait(struct request *r)
 {
 	assert(!r->over);
 	r->stopped_ns = clock_mono_ns();
-	atomic_store(&r->waiting, true);
+	pthread_mutex_lock(&r->side->loop->lock);
+	r->stand = WAITING;
+	pthread_mutex_unlock(&r->side->loop->lock);
 	atomic_fetch_add(&r->side->loop->waiting, 1);
 	MHD_suspend_connection(r->mc);
+}
+
+void request_idle(struct request *r)
+{
+	struct loop *l = r->side->loop;
+	bool woken;
+
+	pthread_mutex_lock(&l->lock);
+	woken = r->woken;
+	r->woken = false;
+	if (!woken)
+		r->stand = IDLE;
+	pthread_mutex_unlock(&l->lock);
+	/* one that was woken already is resumed by that, or by this */
+	MHD_suspend_connection(r->mc);
+	if (woken) {
+		MHD_resume_connection(r->mc);
+		loop_kick(l);
+	}
+}
+
+bool request_waits(struct request *r)
+{
+	struct loop *l = r->side->loop;
+	bool waits;
+
+	pthread_mutex_lock(&l->lock);
+	waits = r->stand == WAITING;
+	pthread_mutex_unlock(&l->lock);
+	return waits;
 }
 
 void request_wake(struct request *r)
 {
 	struct loop *l = r->side->loop;
+	enum stand stood;
 
-	atomic_store(&r->waiting, false);
-	MHD_resume_connection(r->mc);
-	atomic_fetch_sub(&l->waiting, 1);
+	pthread_mutex_lock(&l->lock);
+	stood = r->stand;
+	r->stand = MOVING;
+	r->woken = stood == MOVING;
+	if (stood != MOVING)
+		MHD_resume_connection(r->mc);
+	if (stood == WAITING)
+		atomic_fetch_sub(&l->waiting, 1);
+	pthread_mutex_unlock(&l->lock);
 	/* in external mode nothing else wakes the loop */
-	loop_kick(l);
+	if (stood != MOVING)
+		loop_kick(l);
 }

@@ -35,9 +35,8 @@ static enum MHD_Result queue_native(struct request *r)
 	struct own_field own[OWN_FIELDS];
 	const size_t n = own_fields(r, own);
 	const bool close = leaving(r);
-	const bool alone = close || n > 0;
-	struct MHD_Response *m =
-		alone ? native_alone(r->reply, own, n, close) : native_of(r->reply);
+	const bool alone = close || n > 0 || r->reply->kind == REPLY_STREAM;
+	struct MHD_Response *m = alone ? native_alone(r, own, n, close) : native_of(r->reply);
 	enum MHD_Result rc;
 
 	if (m == NULL)

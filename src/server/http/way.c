@@ -147,7 +147,7 @@ void way_check_pace(struct request *r, const struct settings *s, int64_t now_ms)
 {
 	if (r->state != AT_BODY || r->reply != NULL)
 		return;
-	if (atomic_load(&r->waiting)) {
+	if (request_waits(r)) {
 		r->pace = (struct pace){ now_ms, r->body_seen };
 		return;
 	}
