@@ -20,7 +20,7 @@ static void add(struct body *b, const char *text, uint64_t from, uint64_t length
 
 void body_whole(struct body *b, struct server *s, struct media *m)
 {
-	*b = (struct body){ .server = s, .media = m };
+	*b = (struct body){ .server = s, .media = m, .page = b->page };
 	if (m->upload->offset > 0)
 		add(b, NULL, 0, m->upload->offset);
 }
@@ -68,17 +68,36 @@ bool body_is_short(const struct body *b)
 
 /* ---- from pages in memory ---- */
 
+/* What was loaded is taken, or was for another place. */
+static bool take_loaded(struct body *b, uint64_t offset, struct page *out)
+{
+	const struct page page = b->page;
+
+	b->page.chunk = NULL;
+	if (page.chunk != NULL && offset >= page.start && offset - page.start < page.chunk->len) {
+		*out = page;
+		return true;
+	}
+	chunk_unref(page.chunk);
+	return false;
+}
+
+static bool in_memory(struct body *b, uint64_t offset, struct page *out)
+{
+	return take_loaded(b, offset, out) || page_cached(b->server, b->media, offset, out);
+}
+
 typedef enum err_code get_page(struct body *b, uint64_t offset, struct page *out, struct err *e);
 
 static enum err_code page_at_hand(struct body *b, uint64_t offset, struct page *out, struct err *e)
 {
 	(void)e;
-	return page_cached(b->server, b->media, offset, out) ? ERR_OK : ERR_NOTFOUND;
+	return in_memory(b, offset, out) ? ERR_OK : ERR_NOTFOUND;
 }
 
 static enum err_code page_anyhow(struct body *b, uint64_t offset, struct page *out, struct err *e)
 {
-	if (page_cached(b->server, b->media, offset, out))
+	if (in_memory(b, offset, out))
 		return ERR_OK;
 	return page_load(b->server, b->media, offset, out, e);
 }
@@ -200,26 +219,12 @@ static const struct body_part *part_at(const struct body *b, uint64_t pos)
 	return &b->parts[i];
 }
 
-/* What was loaded is taken, or was for another place. */
-static bool take_loaded(struct body *b, uint64_t offset, struct page *out)
-{
-	const struct page page = b->page;
-
-	b->page.chunk = NULL;
-	if (page.chunk != NULL && offset >= page.start && offset - page.start < page.chunk->len) {
-		*out = page;
-		return true;
-	}
-	chunk_unref(page.chunk);
-	return false;
-}
-
 static bool content_piece(struct body *b, uint64_t offset, uint64_t max, struct reply_piece *out)
 {
 	struct page page;
 	uint64_t skip;
 
-	if (!take_loaded(b, offset, &page) && !page_cached(b->server, b->media, offset, &page))
+	if (!in_memory(b, offset, &page))
 		return false;
 	skip = offset - page.start;
 	*out = (struct reply_piece){ page.chunk, page.chunk->data + skip,

@@ -31,8 +31,8 @@ struct body {
 	struct page page; /* what was loaded for it, until it is sent */
 };
 
-/* The whole content; one range of it; or several as multipart/byteranges (RFC 9110 section 14.6)
- * with this boundary. False without memory. */
+/* The whole content, whose first page b->page may be already; one range of it; or several as
+ * multipart/byteranges (RFC 9110 section 14.6) with this boundary. False without memory. */
 void body_whole(struct body *b, struct server *s, struct media *m);
 void body_range(struct body *b, struct server *s, struct media *m, struct range r);
 bool body_ranges(struct body *b, struct server *s, struct media *m, const struct range *r,

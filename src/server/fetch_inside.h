@@ -27,6 +27,7 @@ struct fetch {
 	int64_t end_s;                  /* of the upload, as far as is known */
 	struct running_answer *running; /* of a long answer */
 	bool by_upload; /* by the upload's own URL, which answers otherwise before and after */
+	bool plain;     /* a GET without conditions */
 	bool whole;     /* 200 with all of it: the answer may be reused */
 	struct reply *reply;
 	struct body body;
