@@ -8,7 +8,7 @@
 #include "server/metrics.h"
 #include "server/problem.h"
 #include "server/server.h"
-#include "wire/token.h"
+#include "server/tokens.h"
 
 struct fetch *fetch_of_job(struct job *job)
 {
@@ -40,15 +40,11 @@ static const char *token_text_of(struct request *req, size_t *n)
 
 static bool verified(struct request *req, enum token_type type, int64_t now, struct upload_id *id)
 {
-	struct token t;
 	size_t n = 0;
 	const char *text = token_text_of(req, &n);
 
-	if (text == NULL || token_verify(&t, text, n, type, now, keys_find,
-					 server_keys(request_server(req))) != ERR_OK)
-		return false;
-	*id = t.upload;
-	return true;
+	return text != NULL &&
+	       tokens_verify(id, text, n, type, now, server_keys(request_server(req)));
 }
 
 /* Most uploads are fetched once: a short one's bytes are read on the errand that finds its record,

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,6 +105,8 @@ static bool take_up(struct keys *k, int64_t now, uint64_t longest)
 	return changed;
 }
 
+static atomic_uint_fast64_t serials;
+
 enum err_code keys_open(struct keys **out, const char *dir, int64_t now, uint64_t longest,
 			struct err *e)
 {
@@ -116,6 +119,7 @@ enum err_code keys_open(struct keys **out, const char *dir, int64_t now, uint64_
 	if (take_up(k, now, longest))
 		rc = keys_file_save(fd, k->key, k->count, true, e);
 	if (rc == ERR_OK) {
+		k->serial = 1 + atomic_fetch_add(&serials, 1);
 		*out = k;
 		k = NULL; /* the caller's now */
 	}
@@ -199,6 +203,11 @@ const uint8_t *keys_find(const void *ctx, uint8_t id)
 	const struct keys *k = ctx;
 
 	return k->by_id[id] != NULL ? k->by_id[id]->secret : NULL;
+}
+
+uint64_t keys_serial(const struct keys *k)
+{
+	return k->serial;
 }
 
 bool keys_same(const struct keys *a, const struct keys *b)

@@ -39,6 +39,9 @@ const uint8_t *keys_current(const struct keys *k, uint8_t *id);
 /* Fits token_verify(): ctx is a struct keys. */
 const uint8_t *keys_find(const void *ctx, uint8_t id);
 
+/* Two that were opened have different ones, and none has 0: for what is remembered of keys. */
+uint64_t keys_serial(const struct keys *k);
+
 /* Whether they are the same keys, in the same order. */
 bool keys_same(const struct keys *a, const struct keys *b);
 

@@ -25,6 +25,7 @@ struct key {
 };
 
 struct keys {
+	uint64_t serial; /* no other that was opened has it */
 	size_t count; /* at least 1 once loaded; the last one mints */
 	struct key key[KEYS_MAX];
 	const struct key *by_id[256];
