@@ -74,7 +74,7 @@ SERVER  := src/server/settings/settings.c src/server/settings/settings_table.c s
            src/server/http/http.c src/server/http/loop.c src/server/http/daemons.c src/server/http/conn.c \
            src/server/http/request.c src/server/http/head.c src/server/http/way.c src/server/http/native.c \
            src/server/http/respond.c src/server/http/count.c src/server/listen.c \
-           src/server/tls.c src/server/address.c src/server/census.c src/server/permit/quota.c src/server/permit/minute.c src/server/permit/meter.c src/server/running.c src/server/details.c \
+           src/server/tls.c src/server/address.c src/server/census.c src/server/permit/quota.c src/server/permit/minute.c src/server/permit/meter.c src/server/running.c src/server/live.c src/server/details.c \
            src/server/claims.c src/server/restore.c src/server/owner.c src/server/run.c src/server/permit/permit.c src/server/permit/admission.c src/server/permit/challenge.c src/server/permit/reuse.c
 
 # librestante, and what the command adds to it
@@ -110,7 +110,7 @@ UNIT    := test_text test_num test_clock test_log test_digest test_token test_pa
            test_digest_header test_etag test_query test_sf test_metadata test_concat test_checksum \
            test_sums test_settings test_settings_hosts test_settings_files test_keys test_tokens test_cache \
            test_listen test_tls test_workers test_guard test_route test_params test_sandbox \
-           test_address test_access test_metrics test_census test_quota test_details test_claims
+           test_address test_access test_metrics test_census test_quota test_details test_claims test_live
 ENGINE  := test_engine test_scrub test_rocksdb
 PROTO   := test_put test_fetch test_head test_library test_limits test_faults test_stop test_tls \
            test_nginx test_tus test_tus_extensions test_checksum test_concat \

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "server/census.h"
+#include "server/live.h"
 #include "server/meter.h"
 #include "server/metrics.h"
 #include "server/server.h"
@@ -129,6 +130,7 @@ static enum err_code join(struct finals *f, const struct upload *rec, bool fresh
 	rc = make(f->server->store, &whole, d->parts, d->part_count, &sum->digest, sum->length, out,
 		  e);
 	if (rc == ERR_OK) {
+		live_finish(f->server->live, &rec->id, sum->length);
 		census_leave(f->server->census, &rec->id);
 		metric_add(METRIC_UPLOADS, 1);
 	}

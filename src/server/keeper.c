@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "server/admin/admin.h"
 #include "server/finals.h"
+#include "server/live.h"
 #include "server/running.h"
 #include "server/server.h"
 #include "server/sweep.h"
@@ -66,6 +67,8 @@ static void *keeper_main(void *arg)
 		ask_disk(s);
 		now = clock_now_s();
 		running_expire(s, now);
+		live_stall(s->live, clock_mono_ms(),
+			   (int64_t)server_settings(s)->fetch_live_timeout * 1000);
 		if (now % RETRY_S == 0)
 			finals_retry(s->finals);
 		interval = server_settings(s)->expiry_interval;

@@ -8,27 +8,30 @@
 
 #include "server/http.h"
 
-#define METRIC_LIST(X)                                                                       \
-	X(CONNECTIONS, "restante_connections_accepted_total", "Connections accepted.")       \
-	X(CONNECTIONS_REFUSED, "restante_connections_refused_total",                         \
-	  "Connections turned away over a limit.")                                           \
-	X(STRANGERS, "restante_admin_refused_total",                                         \
-	  "Connections to the admin socket by users whom it is not for.")                    \
-	X(BYTES_RECEIVED, "restante_received_bytes_total", "Body bytes taken from clients.") \
-	X(BYTES_SENT, "restante_sent_bytes_total", "Body bytes of answers sent whole.")      \
-	X(UPLOADS, "restante_uploads_finished_total", "Uploads finished.")                   \
-	X(UPLOADS_FAILED, "restante_uploads_failed_total",                                   \
-	  "Requests whose bytes were refused or could not be kept.")                         \
-	X(CHECKSUM_FAILED, "restante_checksums_failed_total",                                \
-	  "Bodies that did not have the digest or checksum announced.")                      \
-	X(GRANTS_REFUSED, "restante_grants_refused_total",                                   \
-	  "Requests refused for want of a grant, or for a bad one.")                         \
-	X(QUOTA_REFUSED, "restante_quota_refused_total", "Requests refused over a quota.")   \
-	X(CACHE_HITS, "restante_cache_hits_total", "Chunks found in memory.")                \
-	X(CACHE_MISSES, "restante_cache_misses_total", "Chunks read from the store.")        \
-	X(DAMAGED_READS, "restante_damaged_reads_total", "Reads that met damaged bytes.")    \
-	X(EXPIRED, "restante_uploads_expired_total", "Uploads dropped by sweeps.")           \
-	X(SWEEPS, "restante_sweeps_total", "Sweeps run.")                                    \
+#define METRIC_LIST(X)                                                                         \
+	X(CONNECTIONS, "restante_connections_accepted_total", "Connections accepted.")         \
+	X(CONNECTIONS_REFUSED, "restante_connections_refused_total",                           \
+	  "Connections turned away over a limit.")                                             \
+	X(STRANGERS, "restante_admin_refused_total",                                           \
+	  "Connections to the admin socket by users whom it is not for.")                      \
+	X(BYTES_RECEIVED, "restante_received_bytes_total", "Body bytes taken from clients.")   \
+	X(BYTES_SENT, "restante_sent_bytes_total", "Body bytes of answers sent whole.")        \
+	X(UPLOADS, "restante_uploads_finished_total", "Uploads finished.")                     \
+	X(UPLOADS_FAILED, "restante_uploads_failed_total",                                     \
+	  "Requests whose bytes were refused or could not be kept.")                           \
+	X(CHECKSUM_FAILED, "restante_checksums_failed_total",                                  \
+	  "Bodies that did not have the digest or checksum announced.")                        \
+	X(GRANTS_REFUSED, "restante_grants_refused_total",                                     \
+	  "Requests refused for want of a grant, or for a bad one.")                           \
+	X(QUOTA_REFUSED, "restante_quota_refused_total", "Requests refused over a quota.")     \
+	X(CACHE_HITS, "restante_cache_hits_total", "Chunks found in memory.")                  \
+	X(CACHE_MISSES, "restante_cache_misses_total", "Chunks read from the store.")          \
+	X(LIVE, "restante_live_fetches_total", "Fetches of uploads that were still arriving.") \
+	X(LIVE_CUT, "restante_live_cut_total",                                                 \
+	  "Of those, cut: deleted, expired, stalled, or unreadable.")                          \
+	X(DAMAGED_READS, "restante_damaged_reads_total", "Reads that met damaged bytes.")      \
+	X(EXPIRED, "restante_uploads_expired_total", "Uploads dropped by sweeps.")             \
+	X(SWEEPS, "restante_sweeps_total", "Sweeps run.")                                      \
 	X(SWEEPS_FAILED, "restante_sweeps_failed_total", "Sweeps that the store did not carry out.")
 
 #define HISTOGRAM_LIST(X)                                                                         \

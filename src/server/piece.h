@@ -20,7 +20,8 @@ struct piece {
 	/* for the session, under its lock: */
 	bool mark; /* everything up to its end is to be made durable, with its midstate */
 	struct midstate midstate; /* at its end, once it is hashed; of a mark only */
-	bool hashed, staged, stored;
+	bool saves; /* a worker hashes it, or has, and leaves that midstate also without a mark */
+	bool hashing, hashed, staged, stored;
 	struct piece *next;
 };
 

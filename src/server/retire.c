@@ -2,6 +2,7 @@
 
 #include "server/census.h"
 #include "server/finals.h"
+#include "server/live.h"
 #include "server/media.h"
 #include "server/quota.h"
 #include "server/running.h"
@@ -11,6 +12,7 @@ void retire_gone(struct server *s, const struct upload_id *id, const struct drop
 {
 	media_forget(s->media, id);
 	running_cut(s->running, id);
+	live_cut(s->live, id);
 	quota_leave(s->quota, &gone->bucket, 1, gone->weight);
 	census_leave(s->census, id);
 	finals_gone(s->finals, id);

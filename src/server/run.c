@@ -20,6 +20,7 @@
 #include "server/finals.h"
 #include "server/http.h"
 #include "server/keeper.h"
+#include "server/live.h"
 #include "server/logs.h"
 #include "server/quota.h"
 #include "server/reload.h"
@@ -258,6 +259,8 @@ static enum err_code open_all(struct running *r, struct err *e)
 	if (rc == ERR_OK)
 		rc = running_new(&s->running, e);
 	if (rc == ERR_OK)
+		rc = live_new(&s->live, e);
+	if (rc == ERR_OK)
 		rc = finals_new(&s->finals, s, e);
 	if (rc == ERR_OK)
 		rc = workers_new(&s->writers, set->upload_workers, "writer", e);
@@ -310,6 +313,7 @@ static void close_all(struct running *r)
 	census_free(s->census);
 	quota_free(s->quota);
 	running_free(s->running);
+	live_free(s->live);
 	store_close(s->store);
 	for (size_t i = 0; i < r->listener_count; i++)
 		listen_close(&r->listeners[i]);
@@ -357,6 +361,7 @@ static void stop(struct running *r, const sigset_t *signals)
 	(void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 	finals_stop(r->server.finals);
 	sweeper_stop(r->server.sweeper);
+	live_drain(r->server.live);
 	http_stop(r->server.http, (int64_t)server_settings(&r->server)->http_stop_grace * 1000,
 		  &hurry);
 }

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "server/http.h"
+#include "server/live.h"
 #include "server/server.h"
 
 #define BATCH 64
@@ -189,9 +190,10 @@ static bool end_or_extend(struct server *server, const struct upload_id *id, int
 
 	if (extended)
 		extend(server->running, id, u->expires_s);
-	else if (rc == ERR_OK || rc == ERR_NOTFOUND || rc == ERR_DELETED)
+	else if (rc == ERR_OK || rc == ERR_NOTFOUND || rc == ERR_DELETED) {
 		running_cut(server->running, id);
-	else
+		live_cut(server->live, id);
+	} else
 		log_warn("event=cut_failed call=lookup error=\"%s\"", e.why);
 	upload_free(u);
 	return rc == ERR_OK || rc == ERR_NOTFOUND || rc == ERR_DELETED;

@@ -20,6 +20,7 @@ struct claims;
 struct finals;
 struct http;
 struct listener;
+struct live_table;
 struct quota;
 struct reload;
 struct running_table;
@@ -42,6 +43,7 @@ struct server {
 	struct census *census;         /* how many of them there are */
 	struct quota *quota;           /* what buckets have, and may */
 	struct running_table *running; /* long answers on their way */
+	struct live_table *live;       /* unfinished ones that are fetched meanwhile */
 	struct finals *finals;         /* those that wait for their parts */
 	struct sweeper *sweeper;       /* drops what is due */
 	_Atomic(struct http *) http;   /* NULL until it has started: it answers before that */

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "server/claims.h"
+#include "server/live.h"
 #include "server/metrics.h"
 #include "server/server.h"
 
@@ -75,6 +76,7 @@ static const struct settings *limits_of(const struct session_plan *p, const stru
 
 void session_free(struct session *s)
 {
+	live_feed_end(s->live); /* may call until it returns */
 	piece_free_all(s->queue, s->server);
 	piece_free(s->filling, s->server);
 	piece_free_all(s->kept, s->server);
@@ -86,6 +88,24 @@ void session_free(struct session *s)
 	claim_release(s->plan.claim);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
+}
+
+static void be_followed(void *ctx, bool yes)
+{
+	struct session *s = ctx;
+
+	pthread_mutex_lock(&s->lock);
+	s->followed = yes;
+	session_turn_to_show(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static bool let_follow(struct session *s, const struct claim *claim)
+{
+	if (claim == NULL)
+		return true; /* nobody else knows of it */
+	s->live = live_feed(s->server->live, &s->plan.rec->id, s->plan.rec->offset, be_followed, s);
+	return s->live != NULL;
 }
 
 enum err_code session_begin(struct session **out, struct request *req, const struct session_plan *p,
@@ -115,7 +135,7 @@ enum err_code session_begin(struct session **out, struct request *req, const str
 	s->marked_ms = clock_mono_ms();
 	pthread_mutex_init(&s->lock, NULL);
 	s->plan.rec = upload_clone(p->rec);
-	if (s->plan.rec == NULL || !make_sums(s)) {
+	if (s->plan.rec == NULL || !make_sums(s) || !let_follow(s, p->claim)) {
 		session_free(s);
 		return err_set(e, ERR_NOMEM, "session");
 	}
@@ -151,39 +171,46 @@ static bool mark_is_due(const struct session *s)
 	       (since >= MARK_WORTH && clock_mono_ms() - s->marked_ms >= MARK_MS);
 }
 
-/* Hands the filled piece over; with too many on their way the request has to wait. */
+void session_hand_over(struct session *s, bool mark)
+{
+	s->filling->mark = mark;
+	if (mark) {
+		s->marked = s->received;
+		s->marked_ms = clock_mono_ms();
+	}
+	LL_APPEND(s->queue, s->filling);
+	s->filling = NULL;
+	s->in_flight++;
+	session_turn_to_store(s);
+	if (s->apart)
+		session_turn_to_hash(s);
+}
+
+/* Hands the filled piece over; with too many on their way the request has to wait. Under lock. */
 static enum session_state hand_over(struct session *s)
 {
-	enum session_state state;
-
-	pthread_mutex_lock(&s->lock);
-	state = s->state;
-	if (state == SESSION_GOES_ON && s->in_flight >= IN_FLIGHT_MAX) {
+	if (s->state == SESSION_GOES_ON && s->in_flight >= IN_FLIGHT_MAX) {
 		s->waiting = true;
 		request_wait(s->req);
-		state = SESSION_WAITS;
-	} else if (state == SESSION_GOES_ON) {
-		s->filling->mark = mark_is_due(s);
-		if (s->filling->mark) {
-			s->marked = s->received;
-			s->marked_ms = clock_mono_ms();
-		}
-		LL_APPEND(s->queue, s->filling);
-		s->filling = NULL;
-		s->in_flight++;
-		session_turn_to_store(s);
-		if (s->apart)
-			session_turn_to_hash(s);
+		return SESSION_WAITS;
 	}
-	pthread_mutex_unlock(&s->lock);
-	return state;
+	if (s->state == SESSION_GOES_ON)
+		session_hand_over(s, mark_is_due(s));
+	return s->state;
+}
+
+/* Under lock. */
+static enum session_state fail(struct session *s, enum err_code why)
+{
+	s->state = SESSION_FAILED;
+	s->error = why;
+	return SESSION_FAILED;
 }
 
 static enum session_state give_up(struct session *s, enum err_code why)
 {
 	pthread_mutex_lock(&s->lock);
-	s->state = SESSION_FAILED;
-	s->error = why;
+	(void)fail(s, why);
 	pthread_mutex_unlock(&s->lock);
 	return SESSION_FAILED;
 }
@@ -198,6 +225,7 @@ static bool has_failed(struct session *s)
 	return failed;
 }
 
+/* Under lock. */
 static enum session_state take(struct session *s, const uint8_t *data, size_t *n)
 {
 	enum session_state state;
@@ -207,7 +235,7 @@ static enum session_state take(struct session *s, const uint8_t *data, size_t *n
 	while (*n > 0) {
 		if (s->filling == NULL && (s->filling = piece_new(s->received)) == NULL) {
 			*n = 0;
-			return give_up(s, ERR_NOMEM);
+			return fail(s, ERR_NOMEM);
 		}
 		c = s->filling->chunk;
 		if (c->len > 0 &&
@@ -232,7 +260,7 @@ static enum session_state take(struct session *s, const uint8_t *data, size_t *n
 
 enum session_state session_take(struct session *s, const uint8_t *data, size_t *n)
 {
-	const uint64_t before = s->received;
+	const uint64_t before = s->received; /* changed by this thread only */
 	enum session_state state;
 	enum err_code rc;
 
@@ -245,7 +273,10 @@ enum session_state session_take(struct session *s, const uint8_t *data, size_t *
 		*n = 0;
 		return give_up(s, rc);
 	}
+	pthread_mutex_lock(&s->lock);
 	state = take(s, data, n);
+	session_turn_to_show(s);
+	pthread_mutex_unlock(&s->lock);
 	meter_count(&s->meter, s->received - before);
 	return state;
 }
@@ -316,12 +347,27 @@ static void count_end(const struct session *s)
 		metric_add(METRIC_UPLOADS_FAILED, 1);
 }
 
+/* Whoever has the claim next will feed those who follow. */
+static void end_feed_if_done(struct session *s)
+{
+	struct live *live = NULL;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->state == SESSION_DONE) {
+		live = s->live;
+		s->live = NULL;
+	}
+	pthread_mutex_unlock(&s->lock);
+	live_feed_end(live);
+}
+
 void session_end(struct session *s)
 {
 	struct claim *claim = NULL;
 
 	if (s == NULL)
 		return;
+	end_feed_if_done(s);
 	/* from here on there is no request to be interrupted */
 	if (s->plan.claim != NULL)
 		claim_hold_on(s->plan.claim);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "server/census.h"
 #include "server/finals.h"
+#include "server/live.h"
 #include "server/metrics.h"
 #include "server/pages.h"
 #include "server/server.h"
@@ -82,6 +83,13 @@ enum err_code session_commit_open(struct session *s, struct bytes tail, const st
 	return rc;
 }
 
+/* For those who follow. */
+static void offer_tail(struct session *s, const struct piece *tail)
+{
+	if (s->live != NULL && tail != NULL)
+		live_offer(s->live, tail->offset, tail->chunk, pages_have_room(s->server));
+}
+
 static void publish(struct session *s, struct piece *tail, uint64_t epoch)
 {
 	struct media *m;
@@ -143,6 +151,9 @@ static enum err_code commit_whole(struct session *s, struct piece *tail, struct 
 		rc = timed_commit(s, &c, &s->done, e);
 	if (rc != ERR_OK)
 		return rc;
+	offer_tail(s, tail);
+	if (s->live != NULL)
+		live_finish(s->server->live, &s->plan.rec->id, length);
 	meter_stored(&s->meter, length);
 	census_leave(s->server->census, &s->plan.rec->id);
 	finals_finished(s->server->finals, &s->plan.rec->id);
@@ -167,5 +178,10 @@ enum err_code session_commit_all(struct session *s, struct piece *tail, struct e
 	    (s->plan.ends_at_length && digest_count(&s->digester) == s->plan.length))
 		return commit_whole(s, tail, rest, e);
 	digest_save(&s->digester, &m);
-	return session_commit_open(s, rest, &m, &s->done, e);
+	rc = session_commit_open(s, rest, &m, &s->done, e);
+	if (rc != ERR_OK)
+		return rc;
+	offer_tail(s, tail);
+	live_advance(s->live, s->done->offset, clock_mono_ms());
+	return ERR_OK;
 }

@@ -31,23 +31,26 @@ struct session {
 	struct request *req;
 	struct session_plan plan; /* its rec is ours */
 	struct session_close close;
-	uint64_t end;   /* of the upload, as far as is known: nothing is taken beyond */
-	uint64_t limit; /* nor beyond this */
-	bool apart;     /* hashed and stored by different workers */
+	uint64_t end;      /* of the upload, as far as is known: nothing is taken beyond */
+	uint64_t limit;    /* nor beyond this */
+	bool apart;        /* hashed and stored by different workers */
+	struct live *live; /* for those who fetch it meanwhile; NULL: nobody else knows of it */
 
 	/* the loop's */
-	struct piece *filling;
 	struct meter meter; /* ... but for what is stored */
 	struct quota_refusal refusal;
-	uint64_t received; /* upload offset of what comes next */
-	uint64_t marked;   /* ... up to which it is durable, or soon will be */
-	int64_t marked_ms;
 
 	/* between all, under lock */
 	pthread_mutex_t lock;
+	struct piece *filling; /* the loop's to fill; while somebody follows, a worker takes it */
+	uint64_t received;     /* upload offset of what comes next */
+	uint64_t marked;       /* ... up to which it is durable, or soon will be */
+	int64_t marked_ms;
+	bool followed;       /* what comes is shown as fast as the disk takes it */
 	struct piece *queue; /* to be hashed, stored, or both */
 	unsigned in_flight;
 	struct turn storing, hashing;
+	bool mark_hashed; /* in the turn under way */
 	bool waiting;
 	enum command command;
 	enum session_state state;
@@ -68,12 +71,18 @@ struct session {
 /* When no worker has a turn, nor will have one. */
 void session_free(struct session *s);
 
+/* Under lock: what is filling goes to be hashed and stored, and made durable if `mark`. */
+void session_hand_over(struct session *s, bool mark);
+
 /* ---- session_turns.c; under lock ---- */
 
 /* A worker is to store what is in the queue, and then to see to the command; one is to hash.
  * Nothing if one does already. */
 void session_turn_to_store(struct session *s);
 void session_turn_to_hash(struct session *s);
+
+/* A worker is to show what has come, if somebody follows; nothing if one will anyway. */
+void session_turn_to_show(struct session *s);
 
 /* ---- session_commit.c; for the worker whose turn it is, without the lock ---- */
 

@@ -2,8 +2,11 @@
 
 #include <utlist.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "server/live.h"
 #include "server/metrics.h"
+#include "server/pages.h"
 #include "server/server.h"
 
 /* A short upload's pieces stay at hand until it is durable, then they go to the cache. */
@@ -76,25 +79,31 @@ static void let_go_if_done(struct session *s, struct piece *p)
 /* Under lock, which is given up while a piece is hashed or stored; like the next three. */
 static void hash_next(struct session *s, struct piece *p)
 {
+	p->hashing = true;
+	p->saves = p->mark || s->followed;
 	if (!given_up(s)) {
 		pthread_mutex_unlock(&s->lock);
 		session_hash(s, piece_bytes(p));
-		if (p->mark)
+		if (p->saves)
 			digest_save(&s->digester, &p->midstate);
 		pthread_mutex_lock(&s->lock);
 	}
 	p->hashed = true;
+	s->mark_hashed = s->mark_hashed || p->mark; /* perhaps one since it was begun */
 	let_go_if_done(s, p);
 }
 
 static void stage_next(struct session *s, struct piece *p)
 {
+	const bool followed = s->followed;
 	enum err_code rc = ERR_OK;
 	struct err e = { 0 };
 
 	if (!given_up(s)) {
 		pthread_mutex_unlock(&s->lock);
 		rc = session_stage(s, p, &e);
+		if (rc == ERR_OK && followed)
+			live_offer(s->live, p->offset, p->chunk, pages_have_room(s->server));
 		pthread_mutex_lock(&s->lock);
 	}
 	p->staged = true;
@@ -111,6 +120,8 @@ static void commit_mark(struct session *s, const struct piece *p)
 		return;
 	pthread_mutex_unlock(&s->lock);
 	rc = session_commit_open(s, (struct bytes){ NULL, 0 }, &p->midstate, NULL, &e);
+	if (rc == ERR_OK)
+		live_advance(s->live, writer_durable(s->writer), clock_mono_ms());
 	pthread_mutex_lock(&s->lock);
 	if (rc == ERR_OK)
 		s->durable = writer_durable(s->writer);
@@ -118,9 +129,26 @@ static void commit_mark(struct session *s, const struct piece *p)
 		fail(s, rc, &e);
 }
 
+/* Whether what comes may be made durable before its request ends. With the last byte that is the
+ * end's to do. */
+static bool may_mark(const struct session *s, uint64_t end)
+{
+	return !s->plan.all_or_none && s->plan.claim != NULL && end != s->plan.length;
+}
+
+/* Those who follow are to have it: with the last one in the queue, so that the disk is asked as
+ * often as it answers, and no more often. */
+static bool is_to_be_shown(const struct session *s, const struct piece *p)
+{
+	return s->followed && p->next == NULL && (!p->hashing || p->saves) &&
+	       may_mark(s, p->offset + p->chunk->len);
+}
+
 /* False: it has to be hashed before it can go on. */
 static bool store_next(struct session *s, struct piece *p)
 {
+	if (is_to_be_shown(s, p))
+		p->mark = true;
 	if (!s->apart && !p->hashed)
 		hash_next(s, p);
 	if (!p->staged)
@@ -174,6 +202,13 @@ static void carry_out_break(struct session *s)
 }
 
 /* Under lock. */
+static bool has_to_show(const struct session *s)
+{
+	return s->followed && s->state == SESSION_GOES_ON && s->command == GO_ON &&
+	       s->filling != NULL && s->filling->chunk->len > 0 && may_mark(s, s->received);
+}
+
+/* Under lock. */
 static void take_turn(struct session *s, struct turn *t, void (*run)(struct job *))
 {
 	if (t->active)
@@ -195,18 +230,17 @@ static void hash_turn(struct job *job)
 {
 	struct session *s = session_of(job);
 	struct piece *p;
-	bool mark = false;
 
 	pthread_mutex_lock(&s->lock);
+	s->mark_hashed = false;
 	for (;;) {
 		LL_SEARCH_SCALAR(s->queue, p, hashed, false);
 		if (p == NULL)
 			break;
-		mark = mark || p->mark;
 		hash_next(s, p);
 	}
 	s->hashing.active = false;
-	if (mark || (s->queue == NULL && s->command != GO_ON))
+	if (s->mark_hashed || (s->queue == NULL && s->command != GO_ON))
 		session_turn_to_store(s);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -218,9 +252,13 @@ static void store_turn(struct job *job)
 	bool over, quiet;
 
 	pthread_mutex_lock(&s->lock);
-	do
+	do {
 		LL_SEARCH_SCALAR(s->queue, p, stored, false);
-	while (p != NULL && store_next(s, p));
+		if (p == NULL && has_to_show(s)) {
+			session_hand_over(s, true);
+			LL_SEARCH_SCALAR(s->queue, p, stored, false);
+		}
+	} while (p != NULL && store_next(s, p));
 	quiet = s->queue == NULL && !s->hashing.active;
 	if (quiet && s->command == FINISH)
 		carry_out_finish(s);
@@ -236,6 +274,12 @@ static void store_turn(struct job *job)
 void session_turn_to_store(struct session *s)
 {
 	take_turn(s, &s->storing, store_turn);
+}
+
+void session_turn_to_show(struct session *s)
+{
+	if (has_to_show(s))
+		session_turn_to_store(s);
 }
 
 void session_turn_to_hash(struct session *s)

@@ -104,10 +104,11 @@ struct settings {
 	uint64_t quota_bytes_per_minute;
 	uint64_t quota_uploads_per_minute;
 
-	uint64_t fetch_cache;   /* bytes of chunks kept in memory */
-	uint64_t fetch_memory;  /* beside the cache, for answers on their way */
-	uint64_t fetch_workers; /* threads that read */
-	uint64_t fetch_records; /* upload records kept in memory, a count */
+	uint64_t fetch_cache;        /* bytes of chunks kept in memory */
+	uint64_t fetch_memory;       /* beside the cache, for answers on their way */
+	uint64_t fetch_workers;      /* threads that read */
+	uint64_t fetch_records;      /* upload records kept in memory, a count */
+	uint64_t fetch_live_timeout; /* seconds without more of an upload that is followed */
 
 	char *store_engine;
 	uint64_t store_segment_threshold;

@@ -205,6 +205,11 @@ const struct setting settings_table[] = {
 	  .help = "Threads that read from the store." },
 	{ "fetch.records", SETTING_COUNT, AT(fetch_records), "100000", 1, 100000000,
 	  .help = "Upload records kept in memory." },
+	{ "fetch.live_timeout", SETTING_SECONDS, AT(fetch_live_timeout), "60s", 1, DAY,
+	  .live = true,
+	  .help = "Who fetches an upload that is still arriving is cut off when nothing more has "
+		  "come "
+		  "of it for so long." },
 
 	{ "store.engine", SETTING_STRING, AT(store_engine), "rocksdb", .fits = fits_something,
 	  .range = "rocksdb or memory",

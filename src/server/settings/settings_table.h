@@ -35,7 +35,7 @@ struct setting {
 	const char *help;                /* sentences */
 };
 
-#define SETTINGS_COUNT 54
+#define SETTINGS_COUNT 55
 
 /* In the order in which they are printed; the settings of a block follow each other. */
 extern const struct setting settings_table[SETTINGS_COUNT];

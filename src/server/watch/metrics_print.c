@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "restante/version.h"
 #include "server/census.h"
+#include "server/live.h"
 #include "server/logs.h"
 #include "server/metrics.h"
 #include "server/route.h"
@@ -111,6 +112,9 @@ static void tell_server(const struct audience *to, struct server *s)
 	     http == NULL ? 0 : (double)http_connections(http));
 	tell(to, "restante_uploads_unfinished", GAUGE, "Resumable uploads begun and not finished.",
 	     (double)census_count(s->census));
+	tell(to, "restante_live_followers", GAUGE,
+	     "Fetches that follow an upload which is still arriving.",
+	     (double)live_followers(s->live));
 	tell(to, "restante_cache_bytes", GAUGE, "Bytes of chunks in the cache.", (double)ca.bytes);
 	tell(to, "restante_cache_chunks", GAUGE, "Chunks in the cache.", (double)ca.chunks);
 	tell(to, "restante_chunk_memory_bytes", GAUGE,
