@@ -2,7 +2,13 @@
 
 #include <string.h>
 
+/* The same sums by the widest registers that the processor has, which the plain ones leave unused:
+ * 1.5 instead of 24 us for 100 KiB. */
+#ifdef __x86_64__
+#include <xxh_x86dispatch.h>
+#else
 #include <xxhash.h>
+#endif
 
 void row_sum(uint8_t out[static ROW_SUM_SIZE], uint64_t locator, uint64_t offset, struct bytes data)
 {
