@@ -245,13 +245,18 @@ static void set_silent(const struct stream *s, struct restante_error *why)
 		   (s->wait_ms + 999) / 1000);
 }
 
-/* Looks again a little later, unless that has been done for long enough. */
+/* Looks again a little later, unless that has been done for long enough: that it has is what counts
+ * then, not how the last answer broke off. */
 static enum restante_code later(struct stream *s, const struct restante_error *why,
 				struct restante_error *e)
 {
 	const int64_t now = clock_mono_ms(), deadline = s->came_ms + s->wait_ms;
 	const unsigned half = s->pause_ms / 2;
 
+	if (now >= deadline && why->code == RESTANTE_NETWORK && s->known) {
+		set_silent(s, e);
+		return RESTANTE_NETWORK;
+	}
 	if (now >= deadline)
 		return fail(e, why->code, "%s", why->detail);
 	s->nothing = *why;
