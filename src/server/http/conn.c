@@ -5,15 +5,28 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <linux/tcp.h>
+#include <netinet/in.h>
+
 #include <utlist.h>
 
 #include "base/log.h"
 #include "server/metrics.h"
 #include "server/server.h"
 
-static struct conn *conn_of(struct MHD_Connection *mc)
+struct conn *conn_of(struct MHD_Connection *mc)
 {
 	return MHD_get_connection_info(mc, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+/* The kernel counts the end of the client's direction as a byte. */
+bool conn_is_quiet(struct request *r)
+{
+	struct tcp_info info = { 0 };
+	socklen_t n = sizeof(info);
+
+	return getsockopt(request_fd(r), IPPROTO_TCP, TCP_INFO, &info, &n) == 0 &&
+	       info.tcpi_bytes_received == conn_of(r->mc)->heard;
 }
 
 /* Lets go of a request, however it ended. */
@@ -40,6 +53,15 @@ static void forget_request(struct conn *c)
 	c->fresh = true;
 	if (r != NULL)
 		request_free(r);
+}
+
+static void conn_free(struct conn *c)
+{
+	if (c == NULL)
+		return;
+	forget_request(c);
+	DL_DELETE(c->loop->conns, c);
+	free(c);
 }
 
 /* The first that is heard of a request: its target, before MHD decodes it. */
@@ -73,7 +95,7 @@ void conn_on_completed(void *cls, struct MHD_Connection *mc, void **req,
 
 	(void)cls;
 	*req = NULL;
-	if (r == NULL)
+	if (r == NULL || r->mc == NULL) /* taken over: it goes on */
 		return;
 	r->over = true;
 	if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK)
@@ -110,6 +132,7 @@ void conn_on_connection(void *cls, struct MHD_Connection *mc, void **socket_cont
 		if (c == NULL)
 			return; /* its requests are cut */
 		c->asks = asks;
+		c->loop = l;
 		c->fd = MHD_get_connection_info(mc, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 		DL_APPEND(l->conns, c);
 		*socket_context = c;
@@ -117,16 +140,24 @@ void conn_on_connection(void *cls, struct MHD_Connection *mc, void **socket_cont
 			check_operator(c);
 		return;
 	}
+	*socket_context = NULL;
+	if (c != NULL && c->taken)
+		return;
 	if (!asks)
 		acceptor_left(l->http->acceptor,
 			      MHD_get_connection_info(mc, MHD_CONNECTION_INFO_CLIENT_ADDRESS)
 				      ->client_addr);
 	atomic_fetch_sub(asks ? &l->operator_count : &l->conn_count, 1);
 	l->closed++;
-	if (c != NULL) {
-		forget_request(c);
-		DL_DELETE(l->conns, c);
-	}
-	free(c);
-	*socket_context = NULL;
+	conn_free(c);
+}
+
+void conn_end_taken(struct conn *c, const struct sockaddr *peer)
+{
+	struct loop *l = c->loop;
+
+	count_sent(c->request);
+	conn_free(c);
+	acceptor_left(l->http->acceptor, peer);
+	atomic_fetch_sub(&l->conn_count, 1);
 }

@@ -40,10 +40,7 @@ void count_ended(struct request *r)
 	if (!logs_want_access())
 		return;
 	access_log(&(struct access){
-		.client = !address ? NULL
-				   : MHD_get_connection_info(r->mc,
-							     MHD_CONNECTION_INFO_CLIENT_ADDRESS)
-					     ->client_addr,
+		.client = address ? request_peer(r) : NULL,
 		.method = r->method,
 		.route = r->route.number,
 		.http11 = r->http11,

@@ -26,7 +26,10 @@ static bool start_daemon(struct loop *l, enum pool pool, const struct settings *
 	const size_t memory = pool_size(pool);
 	const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
 			       (listen_fd < 0 ? MHD_USE_NO_LISTEN_SOCKET : 0u) |
-			       (pool == TLS ? MHD_USE_TLS : 0u);
+			       /* TURBO: a socket that we take over is not shut down by it */
+			       (pool == TLS        ? MHD_USE_TLS
+				: pool == OPERATOR ? 0u
+						   : MHD_USE_TURBO);
 	struct side *side = &l->sides[pool];
 	struct MHD_OptionItem extra[2] = { { MHD_OPTION_END, 0, NULL },
 					   { MHD_OPTION_END, 0, NULL } };

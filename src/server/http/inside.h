@@ -20,6 +20,7 @@
 
 #include "server/http.h"
 #include "server/http/acceptor.h"
+#include "server/http/direct.h"
 #include "server/http/linger.h"
 #include "server/http/pace.h"
 #include "server/own_fields.h"
@@ -41,6 +42,9 @@ struct conn { /* one TCP connection */
 	bool fresh;              /* one has ended since the last look at it */
 	bool asks;               /* on the operator's socket */
 	bool stranger;           /* on the operator's socket: nothing is heard */
+	bool taken;              /* over from the library, which has it no more */
+	uint64_t heard;          /* bytes of its requests, without the framing of chunked bodies */
+	struct loop *loop;
 	struct conn *prev, *next;
 };
 
@@ -66,7 +70,9 @@ struct loop {
 	unsigned quiet_turns;         /* without any, while cutting */
 	int64_t look_ms;              /* when to look at all connections */
 	int64_t turn_ns;              /* when this turn began: what it finds has come by then */
-	pthread_mutex_t lock;         /* arrivals; whether its requests stand */
+	struct direct_set direct;
+	pthread_mutex_t
+		lock; /* arrivals; whether its requests stand, and where their sockets are */
 	struct arrival *arrivals;
 };
 
@@ -84,7 +90,8 @@ enum state { AT_HEAD, AT_BODY, AT_DONE, DISCARDING, LINGERING, ANSWERED, STATES 
 
 struct request {
 	struct side *side;
-	struct MHD_Connection *mc;
+	struct MHD_Connection *mc; /* NULL: taken over from the library */
+	struct direct *direct;     /* its socket is in the loop's own set; under the loop's lock */
 	const struct settings *settings; /* of its host, however often they are reloaded */
 	const struct handler *handler;
 	void *ctx;
@@ -105,6 +112,7 @@ struct request {
 	bool counted;
 	bool over;                              /* the library has ended it: nobody may wait */
 	bool sent;                              /* its answer, whole */
+	bool left;                              /* its client, while it was idle */
 	bool done_waited;                       /* the handler's done() is to be asked again */
 	int64_t began_ns, stopped_ns, stood_ns; /* its head came; it waits since (0: it does not);
 						 * how long it has waited in all */
@@ -114,6 +122,7 @@ struct request {
 /* ---- request.c: what handlers ask of it and do with it (server/http.h), and what we do ---- */
 
 int request_fd(struct request *r);
+const struct sockaddr *request_peer(const struct request *r);
 gnutls_session_t request_tls(struct request *r); /* NULL: a plain connection */
 void request_set_timeout(struct request *r, unsigned seconds);
 bool request_expects_continue(struct request *r);
@@ -121,8 +130,7 @@ bool request_expects_continue(struct request *r);
 /* Its reader said REPLY_IDLE: it stands until request_wake(), unless that came first. */
 void request_idle(struct request *r);
 
-/* Whether it waits, and must not end. */
-bool request_waits(struct request *r);
+enum stand request_stand(struct request *r);
 
 /* ---- head.c: whether a head is sound, which host and which handler it is for ---- */
 
@@ -160,6 +168,15 @@ enum MHD_Result respond_refuse(struct request *r, int status, const char *detail
  * it could not be written. */
 bool respond_by_hand(struct request *r);
 
+/* ---- direct_send.c: streams to plain connections, past the library ---- */
+
+/* Whether its answer is one, and the last on its connection: who has asked for more already, or has
+ * closed his direction, is answered by the library. */
+bool direct_sends(struct request *r);
+
+/* Takes the connection over and sends r->reply, with these fields too. MHD_NO, whatever comes. */
+enum MHD_Result direct_send(struct request *r, const struct own_field *own, size_t own_count);
+
 /* ---- native.c: a reply as the library's response; NULL without memory. Any thread ---- */
 
 /* The one that the reply keeps, for every request that gets no fields of its own. Not of streams,
@@ -185,6 +202,15 @@ void conn_on_completed(void *cls, struct MHD_Connection *mc, void **req,
 		       enum MHD_RequestTerminationCode how);
 void conn_on_connection(void *cls, struct MHD_Connection *mc, void **socket_context,
 			enum MHD_ConnectionNotificationCode what);
+
+struct conn *conn_of(struct MHD_Connection *mc);
+
+/* Whether all that has ever come on r's connection belongs to its requests so far: the library
+ * holds nothing of a next one, and the client has not closed its direction. */
+bool conn_is_quiet(struct request *r);
+
+/* The end of one that was taken over, and of its request: all but its socket. */
+void conn_end_taken(struct conn *c, const struct sockaddr *peer);
 
 /* ---- daemons.c: the library in a loop. Before its thread starts, and after it has ended ---- */
 

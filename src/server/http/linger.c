@@ -5,25 +5,19 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "base/clock.h"
+#include "server/http/answer_head.h"
 
 static char *write_out(const struct reply *reply, bool head_only, const struct own_field *own,
-		       size_t own_count, const char *reason, size_t *len)
+		       size_t own_count, size_t *len)
 {
-	char date[CLOCK_HTTP_SIZE];
 	char *text = NULL;
 	FILE *f = open_memstream(&text, len);
 
 	if (f == NULL)
 		return NULL;
-	clock_http(date, clock_now_s());
-	(void)fprintf(f, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\n", reply->status,
-		      reason, date);
-	for (size_t i = 0; i < reply->header_count; i++)
-		(void)fprintf(f, "%s: %s\r\n", reply->headers[i].name, reply->headers[i].value);
-	for (size_t i = 0; i < own_count; i++)
-		(void)fprintf(f, "%s: %s\r\n", own[i].name, own[i].value);
-	(void)fprintf(f, "Content-Length: %llu\r\n\r\n", (unsigned long long)reply->size);
+	answer_head_write(
+		f, &(struct answer_head){
+			   .reply = reply, .own = own, .own_count = own_count, .close = true });
 	if (!head_only && reply->kind == REPLY_TEXT)
 		(void)fwrite(reply->text, 1, reply->size, f);
 	if (fclose(f) != 0) {
@@ -34,11 +28,11 @@ static char *write_out(const struct reply *reply, bool head_only, const struct o
 }
 
 bool linger_start(struct lingering *l, const struct reply *reply, bool head_only,
-		  const struct own_field *own, size_t own_count, const char *reason, int fd,
-		  gnutls_session_t tls, int64_t now_ms)
+		  const struct own_field *own, size_t own_count, int fd, gnutls_session_t tls,
+		  int64_t now_ms)
 {
 	size_t len;
-	char *text = write_out(reply, head_only, own, own_count, reason, &len);
+	char *text = write_out(reply, head_only, own, own_count, &len);
 	ssize_t sent = -1;
 
 	if (text == NULL)

@@ -23,8 +23,8 @@ struct lingering {
 /* Writes the whole answer (a text reply) with these further fields to the socket and closes our
  * direction; tls is NULL for a plain connection. False: it could not be written. */
 bool linger_start(struct lingering *l, const struct reply *reply, bool head_only,
-		  const struct own_field *own, size_t own_count, const char *reason, int fd,
-		  gnutls_session_t tls, int64_t now_ms);
+		  const struct own_field *own, size_t own_count, int fd, gnutls_session_t tls,
+		  int64_t now_ms);
 
 /* Counts bytes thrown away; true when it has been enough. */
 bool linger_over(struct lingering *l, uint64_t bytes, int64_t now_ms);

@@ -79,9 +79,16 @@ static void dismiss(struct loop *l, int phase)
 {
 	struct conn *c;
 
-	DL_FOREACH (l->conns, c)
+	DL_FOREACH (l->conns, c) {
+		if (c->taken)
+			continue;
 		if (phase == CUTTING || (c->request == NULL && !c->asks))
 			(void)shutdown(c->fd, phase == CUTTING ? SHUT_RDWR : SHUT_RD);
+		if (phase == CUTTING && c->request != NULL && request_stand(c->request) == IDLE)
+			request_wake(c->request);
+	}
+	if (phase == CUTTING)
+		direct_stop(l);
 }
 
 /* When the loop must look again although nothing happens, in ms; marks the daemons that have work
@@ -89,7 +96,7 @@ static void dismiss(struct loop *l, int phase)
 static int turn_timeout(struct loop *l, bool due[static POOLS])
 {
 	MHD_UNSIGNED_LONG_LONG t;
-	int ms = 1000;
+	int ms = direct_is_due(&l->direct) ? 0 : 1000;
 
 	for (int i = 0; i < POOLS; i++) {
 		due[i] = false;
@@ -119,6 +126,22 @@ static void look_for_leavers(struct loop *l)
 	}
 }
 
+/* No event tells of the leaving of one that the library has suspended. */
+static void look_for_idle_leavers(struct loop *l)
+{
+	struct conn *c;
+
+	DL_FOREACH (l->conns, c) {
+		struct pollfd p = { .fd = c->fd, .events = POLLRDHUP };
+
+		if (c->taken || c->request == NULL || request_stand(c->request) != IDLE ||
+		    poll(&p, 1, 0) <= 0)
+			continue;
+		c->request->left = true;
+		request_wake(c->request);
+	}
+}
+
 static void look_for_slow(struct loop *l, int64_t now_ms)
 {
 	const struct settings *s = server_settings(l->http->server);
@@ -138,6 +161,8 @@ static void look_around(struct loop *l, int64_t now_ms)
 		return;
 	l->look_ms = now_ms + 1000;
 	look_for_leavers(l);
+	look_for_idle_leavers(l);
+	direct_look(l, now_ms);
 	look_for_slow(l, now_ms);
 }
 
@@ -152,7 +177,7 @@ static bool turn_stop(struct loop *l)
 		return l->sides[OPERATOR].daemon == NULL && atomic_load(&l->conn_count) == 0;
 	/* B7: a daemon stopped while a connection is suspended aborts the process. Whoever made a
 	 * request wait wakes it in the end; one more turn takes it out of its suspension. */
-	if (atomic_load(&l->waiting) != 0)
+	if (atomic_load(&l->waiting) != 0 || l->direct.count != 0)
 		l->quiet_turns = 0;
 	else if (l->quiet_turns++ == 2)
 		return true;
@@ -163,7 +188,7 @@ static bool turn_stop(struct loop *l)
 static void *loop_main(void *arg)
 {
 	struct loop *l = arg;
-	struct pollfd p[POOLS + 1];
+	struct pollfd p[POOLS + 2];
 	bool due[POOLS];
 	uint64_t x;
 
@@ -178,9 +203,10 @@ static void *loop_main(void *arg)
 			.events = POLLIN,
 		};
 	p[POOLS] = (struct pollfd){ .fd = l->wake_fd, .events = POLLIN };
+	p[POOLS + 1] = (struct pollfd){ .fd = l->direct.epoll_fd, .events = POLLIN };
 	do {
 		int ms = turn_timeout(l, due);
-		int events = poll(p, POOLS + 1, ms);
+		int events = poll(p, POOLS + 2, ms);
 		/* after a silence, or a wake-up, all are looked at: time is up for some connection,
 		 * or one is to be resumed */
 		bool all = events <= 0 || p[POOLS].revents != 0;
@@ -197,6 +223,8 @@ static void *loop_main(void *arg)
 		for (int i = 0; i < POOLS; i++)
 			if (l->sides[i].daemon != NULL && (all || due[i] || p[i].revents != 0))
 				(void)MHD_run(l->sides[i].daemon);
+		if (p[POOLS].revents != 0 || p[POOLS + 1].revents != 0 || direct_is_due(&l->direct))
+			direct_turns(l);
 		look_around(l, l->turn_ns / 1000000);
 	} while (!turn_stop(l));
 	return NULL;
@@ -207,7 +235,7 @@ bool loop_start(struct http *h, struct loop *l, const struct settings *set, bool
 	l->http = h;
 	l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	pthread_mutex_init(&l->lock, NULL);
-	if (l->wake_fd < 0 || !daemons_start(l, set, tls, admin_fd))
+	if (!direct_set_init(&l->direct) || l->wake_fd < 0 || !daemons_start(l, set, tls, admin_fd))
 		return false;
 	l->running = pthread_create(&l->thread, NULL, loop_main, l) == 0;
 	return l->running;
@@ -229,5 +257,6 @@ void loop_fini(struct loop *l)
 	drop_arrivals(l);
 	if (l->wake_fd >= 0)
 		(void)close(l->wake_fd);
+	direct_set_fini(&l->direct);
 	pthread_mutex_destroy(&l->lock);
 }

@@ -47,6 +47,8 @@ static ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max)
 {
 	struct request *r = cls;
 
+	if (r->left || atomic_load(&r->side->loop->http->phase) == CUTTING)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
 	if (r->piece.chunk != NULL && r->piece_pos == pos)
 		return (ssize_t)copy_piece(r, buf, max);
 	put_piece(r);

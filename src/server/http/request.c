@@ -10,7 +10,16 @@
 
 int request_fd(struct request *r)
 {
+	if (r->direct != NULL)
+		return r->direct->fd;
 	return MHD_get_connection_info(r->mc, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
+const struct sockaddr *request_peer(const struct request *r)
+{
+	if (r->mc == NULL)
+		return &r->direct->peer.any;
+	return MHD_get_connection_info(r->mc, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
 }
 
 gnutls_session_t request_tls(struct request *r)
@@ -58,8 +67,7 @@ bool request_from_admin(const struct request *r)
 
 struct address request_address(const struct request *r)
 {
-	return address_of(
-		MHD_get_connection_info(r->mc, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
+	return address_of(request_peer(r));
 }
 
 const char *request_param(const struct request *r, size_t *len)
@@ -190,10 +198,14 @@ enum http_next request_become(struct request *r, const struct handler *h)
 
 void request_interrupt(struct request *r)
 {
+	struct loop *l = r->side->loop;
+
 	atomic_store(&r->interrupted, true);
 	/* wakes the loop; what the kernel has is read first. A waiting request hears of it when it
 	 * is woken */
+	pthread_mutex_lock(&l->lock);
 	(void)shutdown(request_fd(r), SHUT_RD);
+	pthread_mutex_unlock(&l->lock);
 }
 
 bool request_interrupted(const struct request *r)
@@ -203,8 +215,19 @@ bool request_interrupted(const struct request *r)
 
 void request_cut(struct request *r)
 {
-	/* the loop hears of it when it sends, or is about to */
-	(void)shutdown(request_fd(r), SHUT_RDWR);
+	struct loop *l = r->side->loop;
+
+	pthread_mutex_lock(&l->lock);
+	if (r->direct != NULL) {
+		atomic_store(&r->direct->cut, true);
+		direct_wake(r->direct);
+	}
+	/* the loop hears of it when it sends, or is about to. An end that would be taken for a
+	 * clean one is left to it */
+	if (r->direct == NULL || !r->direct->by_reset)
+		(void)shutdown(request_fd(r), SHUT_RDWR);
+	pthread_mutex_unlock(&l->lock);
+	loop_kick(l);
 }
 
 bool request_over(const struct request *r)
@@ -225,7 +248,8 @@ void request_wait(struct request *r)
 	r->stand = WAITING;
 	pthread_mutex_unlock(&r->side->loop->lock);
 	atomic_fetch_add(&r->side->loop->waiting, 1);
-	MHD_suspend_connection(r->mc);
+	if (r->direct == NULL)
+		MHD_suspend_connection(r->mc);
 }
 
 void request_idle(struct request *r)
@@ -238,24 +262,28 @@ void request_idle(struct request *r)
 	r->woken = false;
 	if (!woken)
 		r->stand = IDLE;
+	if (woken && r->direct != NULL)
+		direct_wake(r->direct);
 	pthread_mutex_unlock(&l->lock);
-	/* one that was woken already is resumed by that, or by this */
-	MHD_suspend_connection(r->mc);
-	if (woken) {
-		MHD_resume_connection(r->mc);
-		loop_kick(l);
+	if (r->direct == NULL) {
+		MHD_suspend_connection(r->mc);
+		/* if it has been resumed meanwhile, the library takes the one for the other */
+		if (woken)
+			MHD_resume_connection(r->mc);
 	}
+	if (woken)
+		loop_kick(l);
 }
 
-bool request_waits(struct request *r)
+enum stand request_stand(struct request *r)
 {
 	struct loop *l = r->side->loop;
-	bool waits;
+	enum stand stand;
 
 	pthread_mutex_lock(&l->lock);
-	waits = r->stand == WAITING;
+	stand = r->stand;
 	pthread_mutex_unlock(&l->lock);
-	return waits;
+	return stand;
 }
 
 void request_wake(struct request *r)
@@ -267,7 +295,9 @@ void request_wake(struct request *r)
 	stood = r->stand;
 	r->stand = MOVING;
 	r->woken = stood == MOVING;
-	if (stood != MOVING)
+	if (stood != MOVING && r->direct != NULL)
+		direct_wake(r->direct);
+	else if (stood != MOVING)
 		MHD_resume_connection(r->mc);
 	if (stood == WAITING)
 		atomic_fetch_sub(&l->waiting, 1);

@@ -54,8 +54,7 @@ bool respond_by_hand(struct request *r)
 	size_t n = own_fields(r, own);
 
 	request_set_timeout(r, LINGER_SECONDS);
-	return linger_start(&r->linger, r->reply, r->head_only, own, n,
-			    MHD_get_reason_phrase_for((unsigned)r->reply->status), request_fd(r),
+	return linger_start(&r->linger, r->reply, r->head_only, own, n, request_fd(r),
 			    request_tls(r), clock_mono_ms());
 }
 
@@ -82,11 +81,20 @@ static enum MHD_Result send_apart(struct request *r)
 	return MHD_NO;
 }
 
+static enum MHD_Result send_directly(struct request *r)
+{
+	struct own_field own[OWN_FIELDS];
+	const size_t n = own_fields(r, own);
+
+	way_move(r, ANSWERED);
+	return direct_send(r, own, n);
+}
+
 enum MHD_Result respond(struct request *r)
 {
 	if (r->reply->kind == REPLY_EMPTY && !fits_pool(r))
 		return send_apart(r);
-	return queue_native(r);
+	return direct_sends(r) ? send_directly(r) : queue_native(r);
 }
 
 /* Closing on a client that is still sending would cost it the answer (the kernel resets the

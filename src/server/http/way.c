@@ -82,6 +82,7 @@ static enum MHD_Result at_body(struct request *r, const char *data, size_t *size
 		/* B9: data left over without a wait would spin */
 		assert(left == 0 || next != HTTP_GO);
 		r->body_seen += *size - left;
+		conn_of(r->mc)->heard += *size - left;
 		metric_add(METRIC_BYTES_RECEIVED, *size - left);
 		*size = left;
 		if (next == HTTP_CUT || (next == HTTP_GO && request_interrupted(r)))
@@ -93,6 +94,7 @@ static enum MHD_Result at_body(struct request *r, const char *data, size_t *size
 		return client_left(r) ? MHD_NO : MHD_YES;
 	}
 	r->body_seen += *size;
+	conn_of(r->mc)->heard += *size;
 	*size = 0;
 	if (r->state == LINGERING && linger_over(&r->linger, left, clock_mono_ms()))
 		return MHD_NO;
@@ -134,6 +136,9 @@ enum MHD_Result way_on_request(void *cls, struct MHD_Connection *mc, const char 
 	if (!r->counted) {
 		r->counted = true;
 		r->mc = mc;
+		conn_of(mc)->heard +=
+			MHD_get_connection_info(mc, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)
+				->header_size;
 		if (head_look(r, method, version) != MHD_YES)
 			return MHD_NO;
 		return r->handler != NULL ? at_head(r) : MHD_YES;
@@ -147,7 +152,7 @@ void way_check_pace(struct request *r, const struct settings *s, int64_t now_ms)
 {
 	if (r->state != AT_BODY || r->reply != NULL)
 		return;
-	if (request_waits(r)) {
+	if (request_stand(r) == WAITING) {
 		r->pace = (struct pace){ now_ms, r->body_seen };
 		return;
 	}
