@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "base/err.h"
 #include "server/address.h"
@@ -51,6 +52,12 @@ struct handler {
 	/* Body bytes; *n is how many there are, and is set to how many were left (only with
 	 * HTTP_WAIT may that be more than 0). Without it a request with a body is refused. */
 	enum http_next (*body)(struct request *r, const uint8_t *data, size_t *n);
+	/* The same without a copy, for long bodies of known length; whoever has this has body() and
+	 * came() too. Where the next bytes may be put, at least one of them; `there` are known to
+	 * have come. If it gives some, came() follows at once, with how many have been put there:
+	 * maybe none. */
+	enum http_next (*room)(struct request *r, size_t there, struct iovec *out);
+	void (*came)(struct request *r, size_t n);
 	/* All of the body is there (or none was sent): must answer. */
 	enum http_next (*done)(struct request *r);
 	/* The request is over, however it ended; ctx is to be let go. Called once if ctx is not

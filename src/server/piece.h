@@ -25,14 +25,15 @@ struct piece {
 	struct piece *next;
 };
 
-/* A small one; NULL without memory. */
-struct piece *piece_new(uint64_t offset);
+/* Of the size that holds `there` bytes, which are at hand: up to the store's grid, and to no more
+ * than `announced` bytes of upload (UINT64_MAX: unknown), of which one is to come. NULL without
+ * memory. */
+struct piece *piece_new(uint64_t offset, uint64_t announced, size_t there, struct server *server);
 
-/* Makes room in a full piece: up to the store's grid, and to no more than `announced` bytes of
- * upload (UINT64_MAX: unknown). False: it is as large as it may be, or memory is short and it has
- * to go as it is. So when memory is short everyone works in small pieces, and nobody waits for the
- * slow. */
-bool piece_grow(struct piece *p, uint64_t announced, struct server *server);
+/* Makes room in a full piece, in the same way; true if there is some. False: it is as large as it
+ * may be, or memory is short and it has to go as it is. So when memory is short everyone works in
+ * small pieces, and nobody waits for the slow. */
+bool piece_has_room(struct piece *p, uint64_t announced, size_t there, struct server *server);
 
 static inline struct bytes piece_bytes(const struct piece *p)
 {

@@ -225,6 +225,32 @@ static bool has_failed(struct session *s)
 	return failed;
 }
 
+/* A long one is made durable by its bytes as they fill pieces; one that comes slowly in time. */
+static bool time_is_up(const struct session *s)
+{
+	return s->received - s->marked < MARK_BYTES && mark_is_due(s);
+}
+
+/* A piece with room in it; `more` bytes are at hand for it. Under lock. */
+static enum session_state make_room(struct session *s, size_t more)
+{
+	enum session_state state = SESSION_GOES_ON;
+	struct piece *p;
+
+	while (state == SESSION_GOES_ON) {
+		if (s->filling == NULL)
+			s->filling = piece_new(s->received, s->end, more, s->server);
+		p = s->filling;
+		if (p == NULL)
+			return fail(s, ERR_NOMEM);
+		if (p->chunk->len == 0 ||
+		    (piece_has_room(p, s->end, more, s->server) && !time_is_up(s)))
+			break;
+		state = hand_over(s);
+	}
+	return state;
+}
+
 /* Under lock. */
 static enum session_state take(struct session *s, const uint8_t *data, size_t *n)
 {
@@ -233,21 +259,12 @@ static enum session_state take(struct session *s, const uint8_t *data, size_t *n
 	size_t k;
 
 	while (*n > 0) {
-		if (s->filling == NULL && (s->filling = piece_new(s->received)) == NULL) {
+		state = make_room(s, *n);
+		if (state == SESSION_FAILED)
 			*n = 0;
-			return fail(s, ERR_NOMEM);
-		}
+		if (state != SESSION_GOES_ON)
+			return state;
 		c = s->filling->chunk;
-		if (c->len > 0 &&
-		    ((c->len == c->cap && !piece_grow(s->filling, s->end, s->server)) ||
-		     (s->received - s->marked < MARK_BYTES && mark_is_due(s)))) {
-			state = hand_over(s);
-			if (state == SESSION_FAILED)
-				*n = 0;
-			if (state != SESSION_GOES_ON)
-				return state;
-			continue;
-		}
 		k = c->cap - c->len < *n ? c->cap - c->len : *n;
 		memcpy(c->data + c->len, data, k);
 		c->len += k;
@@ -256,6 +273,13 @@ static enum session_state take(struct session *s, const uint8_t *data, size_t *n
 		*n -= k;
 	}
 	return SESSION_GOES_ON;
+}
+
+/* Whether n more bytes may be taken. */
+static enum err_code may_take(struct session *s, size_t n)
+{
+	return n > s->limit - s->received ? ERR_TOOBIG
+					  : meter_reach(&s->meter, s->received + n, &s->refusal);
 }
 
 enum session_state session_take(struct session *s, const uint8_t *data, size_t *n)
@@ -268,7 +292,7 @@ enum session_state session_take(struct session *s, const uint8_t *data, size_t *
 		*n = 0;
 		return SESSION_FAILED;
 	}
-	rc = *n > s->limit - before ? ERR_TOOBIG : meter_reach(&s->meter, before + *n, &s->refusal);
+	rc = may_take(s, *n);
 	if (rc != ERR_OK) {
 		*n = 0;
 		return give_up(s, rc);
@@ -279,6 +303,39 @@ enum session_state session_take(struct session *s, const uint8_t *data, size_t *
 	pthread_mutex_unlock(&s->lock);
 	meter_count(&s->meter, s->received - before);
 	return state;
+}
+
+enum session_state session_room(struct session *s, size_t there, struct iovec *out)
+{
+	enum session_state state;
+	struct chunk *c;
+
+	pthread_mutex_lock(&s->lock);
+	state = s->state == SESSION_FAILED ? s->state : make_room(s, there);
+	s->lent = state == SESSION_GOES_ON;
+	if (s->lent) {
+		c = s->filling->chunk;
+		*out = (struct iovec){ c->data + c->len, c->cap - c->len };
+	}
+	pthread_mutex_unlock(&s->lock);
+	return state;
+}
+
+void session_came(struct session *s, size_t n)
+{
+	const enum err_code rc = n == 0 ? ERR_OK : may_take(s, n);
+
+	pthread_mutex_lock(&s->lock);
+	s->lent = false;
+	if (rc != ERR_OK) {
+		(void)fail(s, rc);
+	} else {
+		s->filling->chunk->len += n;
+		s->received += n;
+	}
+	session_turn_to_show(s);
+	pthread_mutex_unlock(&s->lock);
+	meter_count(&s->meter, rc == ERR_OK ? n : 0);
 }
 
 /* ---- finish, or break off ---- */

@@ -1,6 +1,6 @@
 /* session - one request's bytes on their way into an upload, whatever dialect they arrive in:
- * begin, take, finish, or break off. Bytes are copied from the connection into chunks; workers hash
- * and store them, one chunk of a session at a time and in order.
+ * begin, take, finish, or break off. Bytes are copied from the connection into chunks, or received
+ * there; workers hash and store them, one chunk of a session at a time and in order.
  *
  * What has come counts: a request that is broken off leaves its bytes durable, unless they were to
  * count all or none. A long one is made durable now and then on its way.
@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "base/err.h"
 #include "base/ids.h"
@@ -74,6 +75,14 @@ enum err_code session_begin(struct session **out, struct request *req, const str
 /* Takes bytes; *n is how many there are, then how many were left. SESSION_GOES_ON (none left),
  * SESSION_WAITS or SESSION_FAILED. */
 enum session_state session_take(struct session *s, const uint8_t *data, size_t *n);
+
+/* Room for the next bytes: at least for one, and not for more than a piece; `there` are known to
+ * have come. SESSION_GOES_ON, SESSION_WAITS or SESSION_FAILED. */
+enum session_state session_room(struct session *s, size_t there, struct iovec *out);
+
+/* n bytes have been put there, or none: what is given as room is to be given back, with nothing
+ * else done to the session in between. If they are too many, what follows fails. */
+void session_came(struct session *s, size_t n);
 
 /* All bytes have been taken: SESSION_WAITS until everything is durable, then SESSION_DONE or
  * SESSION_FAILED: ERR_DIGEST (of the whole), those of the sums, ERR_TOOBIG, ERR_FULL, ERR_LIMIT, …;

@@ -163,10 +163,14 @@ static enum err_code commit_whole(struct session *s, struct piece *tail, struct 
 
 enum err_code session_commit_all(struct session *s, struct piece *tail, struct err *e)
 {
-	struct bytes rest = tail == NULL ? (struct bytes){ NULL, 0 } : piece_bytes(tail);
+	struct bytes rest = { NULL, 0 };
 	struct midstate m;
 	enum err_code rc = room_on_disk(s, e);
 
+	if (tail != NULL && tail->chunk->len == 0) /* room was made, and nothing came */
+		tail = NULL;
+	if (tail != NULL)
+		rest = piece_bytes(tail);
 	session_hash(s, rest);
 	if (rc == ERR_OK)
 		rc = check_sums(s, e);

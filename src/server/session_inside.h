@@ -46,6 +46,7 @@ struct session {
 	uint64_t received;     /* upload offset of what comes next */
 	uint64_t marked;       /* ... up to which it is durable, or soon will be */
 	int64_t marked_ms;
+	bool lent;           /* room in it: it stays where it is */
 	bool followed;       /* what comes is shown as fast as the disk takes it */
 	struct piece *queue; /* to be hashed, stored, or both */
 	unsigned in_flight;

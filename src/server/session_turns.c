@@ -204,7 +204,7 @@ static void carry_out_break(struct session *s)
 /* Under lock. */
 static bool has_to_show(const struct session *s)
 {
-	return s->followed && s->state == SESSION_GOES_ON && s->command == GO_ON &&
+	return s->followed && s->state == SESSION_GOES_ON && s->command == GO_ON && !s->lent &&
 	       s->filling != NULL && s->filling->chunk->len > 0 && may_mark(s, s->received);
 }
 

@@ -171,6 +171,20 @@ static enum http_next body(struct request *req, const uint8_t *data, size_t *n)
 	return next(x, session_take(x->session, data, n));
 }
 
+static enum http_next room(struct request *req, size_t there, struct iovec *out)
+{
+	struct put *x = request_ctx(req);
+
+	return next(x, session_room(x->session, there, out));
+}
+
+static void came(struct request *req, size_t n)
+{
+	struct put *x = request_ctx(req);
+
+	session_came(x->session, n);
+}
+
 static enum http_next done(struct request *req)
 {
 	const struct session_close all = { .complete = true };
@@ -196,4 +210,6 @@ static void gone(struct request *req)
 	free(x);
 }
 
-const struct handler put_handler = { .head = head, .body = body, .done = done, .gone = gone };
+const struct handler put_handler = {
+	.head = head, .body = body, .room = room, .came = came, .done = done, .gone = gone
+};

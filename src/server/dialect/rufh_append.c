@@ -108,5 +108,10 @@ static enum http_next append_head(struct request *req)
 }
 
 const struct handler rufh_append_handler = {
-	.head = append_head, .body = rufh_body, .done = rufh_done, .gone = rufh_gone
+	.head = append_head,
+	.body = rufh_body,
+	.room = rufh_room,
+	.came = rufh_came,
+	.done = rufh_done,
+	.gone = rufh_gone,
 };

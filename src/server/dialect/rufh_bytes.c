@@ -127,6 +127,22 @@ enum http_next rufh_body(struct request *req, const uint8_t *data, size_t *n)
 	return session_next(x, state);
 }
 
+enum http_next rufh_room(struct request *req, size_t there, struct iovec *out)
+{
+	struct rufh *x = request_ctx(req);
+
+	if (tell_progress(x) == HTTP_CUT)
+		return HTTP_CUT;
+	return session_next(x, session_room(x->w.session, there, out));
+}
+
+void rufh_came(struct request *req, size_t n)
+{
+	struct rufh *x = request_ctx(req);
+
+	session_came(x->w.session, n);
+}
+
 static enum http_next finish(struct rufh *x)
 {
 	struct reply *refusal;

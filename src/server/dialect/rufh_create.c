@@ -147,5 +147,10 @@ static enum http_next create_head(struct request *req)
 }
 
 const struct handler rufh_create_handler = {
-	.head = create_head, .body = rufh_body, .done = rufh_done, .gone = rufh_gone
+	.head = create_head,
+	.body = rufh_body,
+	.room = rufh_room,
+	.came = rufh_came,
+	.done = rufh_done,
+	.gone = rufh_gone,
 };

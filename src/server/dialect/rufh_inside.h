@@ -77,6 +77,8 @@ enum http_next rufh_condemn(struct rufh *x);
 
 /* Of the handlers. */
 enum http_next rufh_body(struct request *req, const uint8_t *data, size_t *n);
+enum http_next rufh_room(struct request *req, size_t there, struct iovec *out);
+void rufh_came(struct request *req, size_t n);
 enum http_next rufh_done(struct request *req);
 
 /* ---- rufh_create.c ---- */

@@ -131,6 +131,20 @@ enum http_next tus_body(struct request *req, const uint8_t *data, size_t *n)
 	return work_answer(&t->w, problem_of(ERR_TOOBIG));
 }
 
+enum http_next tus_room(struct request *req, size_t there, struct iovec *out)
+{
+	struct tus *t = request_ctx(req);
+
+	return session_next(t, session_room(t->w.session, there, out));
+}
+
+void tus_came(struct request *req, size_t n)
+{
+	struct tus *t = request_ctx(req);
+
+	session_came(t->w.session, n);
+}
+
 enum http_next tus_finish(struct tus *t)
 {
 	struct reply *refusal;

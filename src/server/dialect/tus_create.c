@@ -229,5 +229,10 @@ static enum http_next create_done(struct request *req)
 }
 
 const struct handler tus_create_handler = {
-	.head = create_head, .body = tus_body, .done = create_done, .gone = tus_gone
+	.head = create_head,
+	.body = tus_body,
+	.room = tus_room,
+	.came = tus_came,
+	.done = create_done,
+	.gone = tus_gone,
 };

@@ -46,6 +46,8 @@ struct reply *tus_patched(struct tus *t, const struct upload *u);
 
 /* Of the handlers; and when all bytes of a session are there. */
 enum http_next tus_body(struct request *req, const uint8_t *data, size_t *n);
+enum http_next tus_room(struct request *req, size_t there, struct iovec *out);
+void tus_came(struct request *req, size_t n);
 enum http_next tus_finish(struct tus *t);
 
 /* ---- tus_create.c ---- */

@@ -116,5 +116,10 @@ static enum http_next patch_done(struct request *req)
 }
 
 const struct handler tus_patch_handler = {
-	.head = patch_head, .body = tus_body, .done = patch_done, .gone = tus_gone
+	.head = patch_head,
+	.body = tus_body,
+	.room = tus_room,
+	.came = tus_came,
+	.done = patch_done,
+	.gone = tus_gone,
 };
