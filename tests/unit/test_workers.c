@@ -147,6 +147,26 @@ static void jobs_run_side_by_side(void **state)
 	assert_int_equal(atomic_load(&runs), 8);
 }
 
+/* Whoever comes wakes the next, and none is left out. */
+static void all_that_rest_come_when_there_is_work_for_all(void **state)
+{
+	struct counted jobs[8] = { 0 };
+	struct workers *w = make(8);
+
+	(void)state;
+	for (int round = 1; round <= 100; round++) {
+		atomic_store(&inside, 0);
+		for (int i = 0; i < 8; i++) {
+			jobs[i].job.run = meet;
+			workers_submit(w, &jobs[i].job);
+		}
+		for (int ms = 0; ms < 30000 && atomic_load(&runs) < 8 * round; ms++)
+			(void)poll(NULL, 0, 1);
+		assert_int_equal(atomic_load(&runs), 8 * round);
+	}
+	workers_free(w);
+}
+
 static void a_job_may_free_itself(void **state)
 {
 	struct workers *w = make(4);
@@ -212,6 +232,7 @@ int main(void)
 		cmocka_unit_test_setup(free_runs_what_is_queued, begin),
 		cmocka_unit_test_setup(one_thread_keeps_the_order, begin),
 		cmocka_unit_test_setup(jobs_run_side_by_side, begin),
+		cmocka_unit_test_setup(all_that_rest_come_when_there_is_work_for_all, begin),
 		cmocka_unit_test_setup(a_job_may_free_itself, begin),
 		cmocka_unit_test_setup(a_job_may_submit_itself_anew, begin),
 		cmocka_unit_test_setup(many_threads_may_submit, begin),
