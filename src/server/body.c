@@ -234,7 +234,16 @@ static bool content_piece(struct body *b, uint64_t offset, uint64_t max, struct 
 	return true;
 }
 
-bool body_piece(struct body *b, uint64_t pos, struct reply_piece *out, uint64_t *missing)
+bool body_content(const struct body *b, uint64_t pos, uint64_t *offset, uint64_t *end)
+{
+	const struct body_part *p = part_at(b, pos);
+
+	*offset = p->from + (pos - p->at);
+	*end = p->from + p->length;
+	return p->text == NULL;
+}
+
+bool body_piece(struct body *b, uint64_t pos, struct reply_piece *out)
 {
 	const struct body_part *p = part_at(b, pos);
 	const uint64_t skip = pos - p->at;
@@ -244,8 +253,7 @@ bool body_piece(struct body *b, uint64_t pos, struct reply_piece *out, uint64_t 
 					     (size_t)(p->length - skip) };
 		return true;
 	}
-	*missing = p->from + skip;
-	return content_piece(b, *missing, p->length - skip, out);
+	return content_piece(b, p->from + skip, p->length - skip, out);
 }
 
 void body_fini(struct body *b)

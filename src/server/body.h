@@ -48,9 +48,12 @@ bool body_attach(struct body *b, struct reply *r);
 /* Reads the pages that body_attach() misses and hangs them on the reply. For workers. */
 enum err_code body_load(struct body *b, struct reply *r, struct err *e);
 
+/* Whether content stands at pos of the body: from which offset of it, and up to which. */
+bool body_content(const struct body *b, uint64_t pos, uint64_t *offset, uint64_t *end);
+
 /* The bytes at pos of the body, which is not its end, as far as they lie together in memory. False
- * if they are not there: *missing is then the content offset to load into b->page. */
-bool body_piece(struct body *b, uint64_t pos, struct reply_piece *out, uint64_t *missing);
+ * if they are not there: then b->page is to be loaded. */
+bool body_piece(struct body *b, uint64_t pos, struct reply_piece *out);
 
 void body_fini(struct body *b);
 

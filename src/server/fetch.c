@@ -202,6 +202,7 @@ static void gone(struct request *req)
 	struct fetch *f = request_ctx(req);
 
 	running_leave(f->running);
+	ahead_free(f->ahead);
 	body_fini(&f->body);
 	reply_unref(f->reply);
 	media_unref(f->media);

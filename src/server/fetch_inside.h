@@ -5,6 +5,7 @@
 #define RESTANTE_SERVER_FETCH_INSIDE_H
 
 #include "base/ids.h"
+#include "server/ahead.h"
 #include "server/body.h"
 #include "server/fetch.h"
 #include "server/media.h"
@@ -31,7 +32,7 @@ struct fetch {
 	bool whole;     /* 200 with all of it: the answer may be reused */
 	struct reply *reply;
 	struct body body;
-	uint64_t missing; /* content offset of the page a worker is to load */
+	struct ahead *ahead; /* of an answer that has to wait for the disk */
 	enum err_code rc;
 };
 

@@ -36,17 +36,6 @@ static enum http_next send_reply(struct fetch *f)
 
 /* ---- piece by piece, as it goes ---- */
 
-static void load_page(struct job *job)
-{
-	struct fetch *f = fetch_of_job(job);
-	struct err e = { 0 };
-
-	f->rc = page_load(f->server, f->media, f->missing, &f->body.page, &e);
-	if (f->rc != ERR_OK)
-		log_warn("event=fetch_failed call=read error=\"%s\"", e.why);
-	request_wake(f->req);
-}
-
 /* For readers: whether it is still there, and until when. */
 static void look_again(struct job *job)
 {
@@ -65,6 +54,24 @@ static void look_again(struct job *job)
 	request_wake(f->req);
 }
 
+/* From memory, or from what a reader has loaded ahead of the socket. */
+static enum reply_read next_piece(struct fetch *f, uint64_t pos, struct reply_piece *out)
+{
+	uint64_t offset, end;
+	const bool content = body_content(&f->body, pos, &offset, &end);
+
+	if (content && f->ahead != NULL)
+		(void)ahead_take(f->ahead, offset, &f->body.page);
+	if (body_piece(&f->body, pos, out))
+		return REPLY_PIECE;
+	if (f->ahead == NULL)
+		f->ahead = ahead_new(f->server, f->media);
+	if (f->ahead == NULL || ahead_trouble(f->ahead) != ERR_OK)
+		return REPLY_CUT;
+	ahead_want(f->ahead, f->req, offset, end);
+	return REPLY_WAIT;
+}
+
 static enum reply_read read_piece(void *ctx, uint64_t pos, struct reply_piece *out)
 {
 	struct fetch *f = ctx;
@@ -75,16 +82,22 @@ static enum reply_read read_piece(void *ctx, uint64_t pos, struct reply_piece *o
 		fetch_hand_to_reader(f, look_again);
 		return REPLY_WAIT;
 	}
-	if (body_piece(&f->body, pos, out, &f->missing))
-		return REPLY_PIECE;
-	fetch_hand_to_reader(f, load_page);
-	return REPLY_WAIT;
+	return next_piece(f, pos, out);
+}
+
+static void rest(void *ctx)
+{
+	struct fetch *f = ctx;
+
+	if (f->ahead != NULL)
+		ahead_drop(f->ahead);
 }
 
 static enum http_next send_in_pieces(struct fetch *f)
 {
 	f->step = STREAMING;
 	reply_stream(f->reply, f->body.size, read_piece, f);
+	f->reply->rest = rest;
 	return send_reply(f);
 }
 

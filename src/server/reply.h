@@ -29,7 +29,8 @@ struct reply_piece {
 
 /* What a reader answers. */
 enum reply_read {
-	REPLY_PIECE, /* bytes at pos: at least one, and as many as there are at hand */
+	REPLY_PIECE, /* bytes at pos: at least one, and as many as there are at hand. They may be
+		      * asked for once more */
 	REPLY_WAIT,  /* request_wait() was called; ask again after the wake, of which there is
 		      * exactly one. The request does not end before */
 	REPLY_IDLE,  /* nothing now: ask again after a request_wake(), which may come before this is
@@ -60,6 +61,9 @@ struct reply {
 
 	/* REPLY_STREAM: the bytes at pos; called in the event loop of the request */
 	enum reply_read (*read)(void *ctx, uint64_t pos, struct reply_piece *out);
+	/* Gives back what it holds and can have again: memory is short, and nobody takes it. May be
+	 * NULL. */
+	void (*rest)(void *ctx);
 	void *read_ctx;
 
 	_Atomic(void *) native; /* the transport's form of it, made once */

@@ -323,6 +323,15 @@ static enum direct_next move(struct direct *d, uint32_t events)
 	return stand == IDLE || s->full ? DIRECT_LATER : send_turn(s);
 }
 
+static void rest(struct sending *s)
+{
+	const struct reply *r = s->d.request->reply;
+
+	drop_pieces(s);
+	if (r->rest != NULL)
+		r->rest(r->read_ctx);
+}
+
 /* A client that takes nothing for so long has gone. */
 static void look(struct direct *d, int64_t now_ms)
 {
@@ -340,7 +349,7 @@ static void look(struct direct *d, int64_t now_ms)
 	}
 	if (s->full && now_ms - s->progress_ms >= 1000 &&
 	    !pages_have_room(request_server(d->request)))
-		drop_pieces(s);
+		rest(s);
 }
 
 static void over(struct direct *d)
