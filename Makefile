@@ -113,7 +113,7 @@ UNIT    := test_text test_num test_clock test_log test_digest test_token test_pa
            test_listen test_tls test_workers test_guard test_route test_params test_sandbox \
            test_address test_access test_metrics test_census test_quota test_details test_claims test_live
 ENGINE  := test_engine test_scrub test_rocksdb
-PROTO   := test_put test_fetch test_head test_library test_limits test_faults test_stop test_tls \
+PROTO   := test_put test_fetch test_direct test_head test_library test_limits test_faults test_stop test_tls \
            test_nginx test_tus test_tus_extensions test_checksum test_concat \
            test_rufh test_handover test_keep test_manage test_logs test_cut \
            test_sandbox test_proxy test_grants test_reuse test_quota test_hosts test_admin test_expire
