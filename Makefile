@@ -24,7 +24,7 @@ DEPS_CHECK := $(DEPS_BUILD) libcmocka-dev curl age nginx openssl mandoc g++ pyth
               python3-jsonschema python3-cryptography imagemagick webp libheif-examples libimage-exiftool-perl opus-tools ffmpeg \
               $(if $(shell command -v npm),,nodejs npm)
 # some packages of nodejs bring npm along, and exclude the one of that name
-DEPS_BENCH := $(DEPS_CHECK) wrk nodejs $(if $(shell command -v npm),,npm)
+DEPS_BENCH := $(DEPS_CHECK) wrk yaws gnuplot-nox nodejs $(if $(shell command -v npm),,npm)
 DEPS_LINT  := clang-format cppcheck
 DEPS_FUZZ  := clang-14 libclang-rt-14-dev
 
@@ -162,10 +162,11 @@ client: deps-client
 check: deps-check check-tools
 	@$(MAKE) --no-print-directory check-run
 
-#> make bench         figures beside nginx, @tus/server and tusd, written to build/bench/ (see doc/benchmarks.md)
+#> make bench         measures an hour beside nginx, yaws, tus servers and the machine's limits; writes doc/benchmarks.md
 bench: deps-bench
 	@$(MAKE) --no-print-directory all
-	tests/bench/run
+	@tests/bench/peers
+	tests/bench/run; failed=$$?; tests/bench/report; exit $$failed
 
 #> make crash         kill -9 campaign, ROUNDS=2000
 crash: deps-check

@@ -1,5 +1,5 @@
-# lib.sh - what the cases share: servers in folders of their own, samples, notes. Sourced, not run.
-# A case ends only what it started, by process id.
+# lib.sh - what the cases share: samples, notes, and servers in folders of their own (the peers' are
+# in peers.sh). Sourced, not run. A case ends only what it started, by process id.
 set -euo pipefail
 shopt -s inherit_errexit
 CASE=${0##*/}
@@ -11,17 +11,31 @@ finish() {
 	local pid
 	for pid in "${pids[@]}"; do kill -TERM "$pid" 2>/dev/null || :; done
 	for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || :; done
-	rm -rf "$WORK" ${MEMORY_FILE:+"$MEMORY_FILE"}
+	rm -rf "$WORK" ${MEMORY_FILE:+"$MEMORY_FILE" "$MEMORY_FILE".*}
 }
 trap finish EXIT
 trap 'exit 1' INT TERM
 
 die() { echo "$CASE: $*" >&2; exit 1; }
 
-# sample METRIC RUN OURS [PEER] - one line of a figure.
+# sample FIGURE RUN OURS [NAME=VALUE...] - what ours came to in this run, and each of those beside it
+# (names as in tests/bench/targets; a bare value is that of "peer").
 sample() {
-	printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "${4:--}" >>"$OUT/$CASE.samples"
-	printf '   %-22s run %s: ours %s, peer %s\n' "$1" "$2" "$3" "${4:--}" >&2
+	local figure=$1 run=$2 ours=$3 one
+	shift 3
+	printf '   %-22s run %s: ours %s %s\n' "$figure" "$run" "$ours" "$*" >&2
+	for one in "ours=$ours" "$@"; do
+		[[ $one = *=* ]] || one=peer=$one
+		[ -n "${one#*=}" ] || die "$figure: no value in '$one'"
+		printf '%s\t%s\t%s\t%s\n' "$figure" "$run" "${one%%=*}" "${one#*=}" >>"$OUT/$CASE.samples"
+	done
+}
+# pairs ARRAY NAME... - NAME=VALUE for each name that the array has.
+pairs() {
+	local -n of=$1
+	local name
+	shift
+	for name in "$@"; do [ -z "${of[$name]:-}" ] || echo "$name=${of[$name]}"; done
 }
 note() { echo "$*" >>"$OUT/$CASE.notes"; }
 
@@ -32,6 +46,9 @@ tell() {
 	sed -E "s#$WORK#DIR#g; s#\b${port##*:}\b#PORT#g; s#$BIN/##g; s#(DIR/files)\.[0-9]+#\1#g; s#(127\.0\.0\.1):[0-9]+#\1:PORT#g; s#(/v1/media/)[A-Za-z0-9_.-]+#\1TOKEN#g; s#/dev/shm/restante-bench\.[A-Za-z0-9]+#/dev/shm/SOURCE#g" \
 		<<<"${*@Q}" | sed -E "s#'([A-Za-z0-9_./:=+,@%-]+)'#\1#g" >>"$OUT/$CASE.commands"
 }
+
+# quick A B - A for a quick look, else B.
+quick() { if [ -n "${QUICK:-}" ]; then echo "$1"; else echo "$2"; fi; }
 
 calc() { awk "BEGIN { printf \"%.6g\", $* }"; }
 
@@ -44,7 +61,8 @@ stop() {
 	pids=("${keep[@]}")
 }
 
-# server_start DIR [SETTINGS [LAUNCHER...]] - a restanted with two loops; sets server_pid, server.
+# server_start DIR [SETTINGS [LAUNCHER...]] - a restanted with two loops; sets server_pid, server, and
+# server_tls where the settings have listen_tls.
 server_start() {
 	local dir=$1 settings=${2:-} i
 	shift; [ $# -eq 0 ] || shift
@@ -67,6 +85,7 @@ server_start() {
 		sleep 0.1
 	done
 	server=${server%/}
+	server_tls=$(sed -n 's#^listening on \(https:.*[^/]\)/*$#\1#p' "$dir.out" | head -n 1)
 	[ -n "$server" ] || die "restanted said nothing for a minute"
 }
 
@@ -81,125 +100,25 @@ upload() {
 }
 field() { sed -E "s/.*\"$1\" *: *\"([^\"]*)\".*/\1/" <<<"$2"; }
 
-# nginx_start DIR - serves DIR/root, takes PUT under /put/; sets nginx_pid, nginx.
-nginx_start() {
-	local dir=$1 port i
-	mkdir -p "$dir/root/put" "$dir/tmp"
-	for ((i = 0; i < 60; i++)); do
-		port=$((20000 + RANDOM % 10000))
-		nginx_conf "$dir" $port >"$dir/nginx.conf"
-		nginx -p "$PWD/$dir" -c nginx.conf -e error.log >"$dir/out" 2>&1 &
-		nginx_pid=$!
-		sleep 0.5
-		if kill -0 $nginx_pid 2>/dev/null && curl -s -o "$dir/probe" "http://127.0.0.1:$port/"; then
-			pids+=("$nginx_pid")
-			nginx=http://127.0.0.1:$port
-			return
-		fi
-		kill $nginx_pid 2>/dev/null || :
-		wait $nginx_pid || :
-	done
-	cat "$dir/out" "$dir/error.log" >&2
-	die "nginx did not start"
-}
-
-nginx_conf() {
-	cat <<-END
-		daemon off;
-		worker_processes 2;
-		pid nginx.pid;
-		$([ "$(id -u)" != 0 ] || echo "user root;")
-		events { }
-		http {
-			sendfile on;
-			tcp_nopush on;
-			access_log off;
-			keepalive_requests 10000000;
-			client_max_body_size 0;
-			client_body_temp_path $PWD/$1/tmp;
-			server {
-				listen 127.0.0.1:$2;
-				root $PWD/$1/root;
-				location /put/ { dav_methods PUT; }
-			}
-		}
-	END
-}
-
-# npm_packages - sets npm to a folder with the packages of tests/clients/package-lock.json. It is
-# shared with the client suites, so it is made beside and renamed.
-npm_packages() {
-	local lock=tests/clients/package-lock.json fresh=$BUILD/npm.$$
-	npm=${NPM:-$BUILD/npm}
-	[ -z "${NPM:-}" ] && ! cmp -s "$lock" "$npm/package-lock.json" || return 0
-	command -v npm >/dev/null || die "npm is missing (make deps-bench)"
-	rm -rf "$fresh" && mkdir -p "$fresh"
-	cp tests/clients/package.json "$lock" "$fresh"
-	(cd "$fresh" && npm ci --prefer-offline --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error) >&2
-	rm -rf "$npm"
-	mv "$fresh" "$npm"
-}
-
-# program_start DIR COMMAND... - starts a server that says where it listens; sets program_pid, and
-# program_url by the first match of LISTENING in what it says.
-LISTENING='s#^.*listening on (http://[^ ]*[^ /])/?$#\1#p'
-program_start() {
-	local dir=$1 i
-	shift
-	mkdir -p "$dir"
-	"$@" >"$dir.out" 2>&1 &
-	program_pid=$! program_url=
-	pids+=("$program_pid")
-	for ((i = 0; i < 300; i++)); do
-		program_url=$(sed -nE "$LISTENING" "$dir.out" | head -n 1)
-		[ -z "$program_url" ] || return 0
-		kill -0 "$program_pid" 2>/dev/null || break
-		sleep 0.1
-	done
-	cat "$dir.out" >&2
-	die "$1 did not start"
-}
-
-# The tus servers: NAME_start DIR sets pid, server, endpoint (its path). Ours is the first of
-# TUS_SERVERS; the peers are as their README starts them.
-TUS_SERVERS=(ours tusjs)
-[ -z "$(type -P tusd)" ] || TUS_SERVERS+=(tusd)
-tus_to() { pid=$program_pid server=${program_url%"$1"} endpoint=$1; }
-ours_start() {
-	server_start "$1" "${SETTINGS:-}"
-	pid=$server_pid endpoint=/v1/uploads
-}
-tusjs_start() {
-	npm_packages
-	program_start "$1" node tests/bench/tus_peer.js "$npm" "$1"
-	tus_to /files
-}
-tusd_start() {
-	LISTENING='s#^.*(http://127[^ "]*/files)/.*$#\1#p' \
-		program_start "$1" tusd -verbose=false -host 127.0.0.1 -port 0 -base-path /files/ -upload-dir "$1"
-	tus_to /files
-	endpoint=/files/
-}
-tus_port() { echo "${server##*:}"; }
-tus_versions() {
-	npm_packages
-	note "@tus/server $(npm_version @tus/server), @tus/file-store $(npm_version @tus/file-store), node $(node --version)"
-	if [[ ${TUS_SERVERS[*]} = *tusd* ]]; then
-		note "tusd $(tusd -version | sed -n 's/^Version: *//p')"
-	else
-		note "tusd is not on PATH, so it is not measured"
-	fi
-}
-npm_version() { sed -n 's/.*"version": *"\([^"]*\)".*/\1/p' "$npm/node_modules/$1/package.json" | head -n 1; }
-
-# load SECONDS URL [SCRIPT...] - requests a second as wrk counts them; fails on any error.
+# load SECONDS URL [WRK ARGUMENT...] - wrk's requests over 16 connections; fails on any error.
 load() {
-	local seconds=$1 url=$2 log=$WORK/wrk.log
-	shift 2
+	local seconds=$1
+	shift
 	settle
-	told wrk -t2 -c16 -d"${seconds}s" ${1:+-s "$1"} "$url" ${2:+-- "$2"} >"$log"
-	! grep -E 'Non-2xx|Socket errors' "$log" >&2 || die "wrk met errors at $url"
-	awk '$1 == "Requests/sec:" { print $2 }' "$log"
+	told wrk -t2 -c"${CONNECTIONS:-16}" -d"${seconds}s" --latency "$@" >"$WORK/load"
+	! grep -E 'Non-2xx|Socket errors' "$WORK/load" >&2 || die "wrk met errors: $*"
+}
+# loaded rate|mb|p99 - what the last load came to: requests a second, MB/s, ms.
+loaded() {
+	awk -v what="$1" '
+	function number(v, units) { return v * units[substr(v, match(v, /[A-Za-z]/) ? RSTART : 99)] }
+	BEGIN {
+		b["B"] = 1; b["KB"] = 1024; b["MB"] = 1024 ^ 2; b["GB"] = 1024 ^ 3
+		t["us"] = 0.001; t["ms"] = 1; t["s"] = 1000; t["m"] = 60000
+	}
+	what == "rate" && $1 == "Requests/sec:" { print $2 }
+	what == "mb" && $1 == "Transfer/sec:" { print number($2, b) / 1e6 }
+	what == "p99" && $1 == "99%" { print number($2, t) }' "$WORK/load"
 }
 
 # both RUN OURS PEER - runs two commands (of words without blanks); every second run the peer goes first.
@@ -220,14 +139,17 @@ random() {
 		openssl enc -aes-256-ctr -nosalt -pbkdf2 -pass "pass:$RANDOM$RANDOM$RANDOM$EPOCHREALTIME"
 }
 
-# memory_file SIZE - makes source, a random file that reads without a disk.
+# memory_file SIZE [COUNT] - makes source, a random file that reads without a disk, and source.1 to
+# source.COUNT of the same bytes.
 memory_file() {
+	local i
 	source=$WORK/source
-	if [ "$(df --output=avail -B1 /dev/shm | tail -n 1)" -gt $(($1 + GIB)) ]; then
+	if [ "$(df --output=avail -B1 /dev/shm | tail -n 1)" -gt $(($1 * (${2:-0} + 1) + GIB)) ]; then
 		source=$(mktemp /dev/shm/restante-bench.XXXXXX)
 		MEMORY_FILE=$source
 	fi
 	random "$1" >"$source"
+	for ((i = 1; i <= ${2:-0}; i++)); do cp "$source" "$source.$i"; done
 }
 
 # stamp FILE - makes it a blob nobody has seen.
@@ -241,17 +163,18 @@ settle() {
 	while ((SECONDS < until)) && ! quiet; do sleep 1; done
 }
 
-# settle_disk - and what earlier runs removed is not either: where the file system discards freed
-# blocks, every fdatasync waits behind that, for seconds.
+# settle_disk [SECONDS] - and what earlier runs removed is not either: where the file system discards
+# freed blocks, every fdatasync waits behind that, for seconds. Waits so long (10) at the most.
 settle_disk() {
 	local before i
 	settle
-	for ((i = 0; i < 20; i++)); do
+	[ -z "$QUICK" ] || return 0
+	for ((i = 0; i < 2 * ${1:-10}; i++)); do
 		before=$(discards)
 		sleep 0.5
 		[ "$before" != "$(discards)" ] || return 0
 	done
-	note "the disk was still discarding freed blocks a minute later"
+	note "the disk was still discarding freed blocks after ${1:-10} s, beside a figure of run ${run:-?}"
 }
 discards() { awk '{ n += $12 } END { print n + 0 }' /sys/block/*/stat; }
 

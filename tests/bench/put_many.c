@@ -1,17 +1,17 @@
-/* put_many (-n COUNT | -t SECONDS) [-o TOKENS] PORT BYTES CLIENTS - uploads random bodies, no two
- * the same, over as many connections as clients, each waiting for its answer before it goes on.
- * Prints uploads a second; -o writes the tokens, one a line. */
+/* put_many [-n COUNT] [-t SECONDS] [-o TOKENS] PORT BYTES CLIENTS - uploads random bodies, no two
+ * the same, over as many connections as clients, each waiting for its answer before it goes on,
+ * until so many are done or so long has gone by, whichever is first. Prints uploads a second, and
+ * the 99th percentile of the time of one in milliseconds; -o writes the tokens, one a line. */
 #include <inttypes.h>
 #include <pthread.h>
-#include <stdatomic.h>
 
-#include "dial.h"
+#include "tus.h"
 
 static struct {
 	uint16_t port;
 	size_t bytes;
-	long count; /* 0: until deadline */
-	double deadline;
+	long count;      /* 0: any */
+	double deadline; /* 0: none */
 	FILE *tokens;
 	pthread_mutex_t tokens_lock;
 	atomic_long begun, done;
@@ -19,9 +19,8 @@ static struct {
 
 static int more(void)
 {
-	if (run.count > 0)
-		return atomic_fetch_add(&run.begun, 1) < run.count;
-	return now_s() < run.deadline;
+	return (run.count == 0 || atomic_fetch_add(&run.begun, 1) < run.count) &&
+	       (run.deadline == 0 || now_s() < run.deadline);
 }
 
 static void keep_token(const char *answer)
@@ -50,10 +49,13 @@ static void *client(void *unused)
 		die("malloc");
 	fill(body, run.bytes / 8 + 1);
 	while (more()) {
+		double began = now_s();
+
 		body[0]++; /* a new blob; the rest was random already */
 		send_all(fd, head, (size_t)head_len, MSG_MORE);
 		send_all(fd, body, run.bytes, 0);
 		read_answer(fd, answer, sizeof(answer));
+		tus_took(now_s() - began);
 		if (run.tokens != NULL)
 			keep_token(answer);
 		atomic_fetch_add(&run.done, 1);
@@ -65,6 +67,8 @@ static void *client(void *unused)
 
 int main(int argc, char **argv)
 {
+	static const char usage[] = "usage: put_many [-n COUNT] [-t SECONDS] [-o TOKENS] PORT "
+				    "BYTES CLIENTS";
 	pthread_t threads[1024];
 	double began = now_s();
 	int opt, clients;
@@ -75,11 +79,11 @@ int main(int argc, char **argv)
 		else if (opt == 't')
 			run.deadline = began + atof(optarg);
 		else if (opt != 'o' || (run.tokens = fopen(optarg, "w")) == NULL)
-			die("usage: put_many (-n COUNT | -t SECONDS) [-o TOKENS] PORT BYTES "
-			    "CLIENTS");
+			die(usage);
 	}
-	if (argc - optind != 3 || (clients = atoi(argv[optind + 2])) < 1 || clients > 1024)
-		die("usage: put_many (-n COUNT | -t SECONDS) [-o TOKENS] PORT BYTES CLIENTS");
+	if (argc - optind != 3 || (clients = atoi(argv[optind + 2])) < 1 || clients > 1024 ||
+	    (run.count == 0 && run.deadline == 0))
+		die(usage);
 	run.port = (uint16_t)atoi(argv[optind]);
 	run.bytes = strtoul(argv[optind + 1], NULL, 10);
 	for (int i = 0; i < clients; i++)
@@ -87,6 +91,7 @@ int main(int argc, char **argv)
 			die("pthread_create");
 	for (int i = 0; i < clients; i++)
 		pthread_join(threads[i], NULL);
-	printf("%.1f\n", (double)run.done / (now_s() - began));
+	printf("%.1f", (double)run.done / (now_s() - began));
+	printf(" %.6g\n", tus_percentile_ms(99));
 	return run.tokens != NULL && fclose(run.tokens) != 0;
 }

@@ -30,6 +30,36 @@ static inline void tus_answer(int fd, char *buf, size_t room)
 	}
 }
 
+/* Reads one answer of the IETF's resumable uploads, with the interim ones before it, whose fields
+ * are left in buf too; ends the program unless it is a 2xx. Its body is as long as it says. */
+static inline void rufh_answer(int fd, char *buf, size_t room)
+{
+	size_t have = 0, begin = 0, want = 0;
+
+	while (want == 0 || have < want) {
+		ssize_t n = have + 1 < room ? recv(fd, buf + have, room - 1 - have, 0) : 0;
+		const char *end, *length;
+
+		if (n <= 0)
+			die(n == 0 ? "closed by the server" : "recv");
+		have += (size_t)n;
+		buf[have] = '\0';
+		while (want == 0 && (end = strstr(buf + begin, "\r\n\r\n")) != NULL) {
+			if (strncmp(buf + begin, "HTTP/1.1 1", 10) == 0) {
+				begin = (size_t)(end + 4 - buf);
+				continue;
+			}
+			if (strncmp(buf + begin, "HTTP/1.1 2", 10) != 0) {
+				fprintf(stderr, "unexpected answer: %s\n", buf);
+				exit(1);
+			}
+			length = strcasestr(buf + begin, "\r\nContent-Length:");
+			want = (size_t)(end + 4 - buf) +
+			       (length == NULL ? 0 : strtoul(length + 17, NULL, 10));
+		}
+	}
+}
+
 /* The path of what a POST has made. */
 static inline void tus_location(const char *answer, char url[static TUS_URL_MAX])
 {

@@ -1,7 +1,9 @@
-/* tus_many [-u] (-n COUNT | -t SECONDS) PORT PATH BYTES CLIENTS - uploads by tus, no two the same,
- * over as many connections as clients: POST and one PATCH each, or with -u a POST that brings the
- * bytes (creation-with-upload). The bytes are sent from the page cache, so that the client costs
- * little. Prints uploads a second, and the 99th percentile of the time of one in milliseconds. */
+/* tus_many [-u | -r] [-n COUNT] [-t SECONDS] PORT PATH BYTES CLIENTS - uploads by tus, no two the
+ * same, over as many connections as clients, until so many are done or so long has gone by: POST
+ * and one PATCH each, or with -u a POST that brings the bytes (creation-with-upload); with -r such
+ * a POST by the IETF's resumable uploads, interop version 5. The bytes are sent from the page
+ * cache, so that the client costs little. Prints uploads a second, and the 99th percentile of the
+ * time of one in milliseconds. */
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -15,9 +17,9 @@ static struct {
 	uint16_t port;
 	const char *path;
 	size_t bytes;
-	int with_creation;
-	long count; /* 0: until deadline */
-	double deadline;
+	enum { POST_AND_PATCH, WITH_CREATION, RUFH } how;
+	long count;        /* 0: any */
+	double deadline;   /* 0: none */
 	int pool;          /* random bytes, sent again and again behind ... */
 	uint64_t stamp[2]; /* ... these, the second of which counts uploads */
 	atomic_ulong begun;
@@ -64,28 +66,41 @@ static void send_body(int fd, unsigned long serial)
 	send_pool(fd, run.bytes - n);
 }
 
+/* The head of the request that brings the bytes. */
+static int make_head(int fd, char *text, size_t room)
+{
+	char url[TUS_URL_MAX];
+
+	if (run.how == RUFH)
+		return snprintf(text, room,
+				"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %zu\r\n"
+				"Upload-Draft-Interop-Version: 5\r\nUpload-Complete: ?1\r\n\r\n",
+				run.path, run.bytes);
+	if (run.how == WITH_CREATION)
+		return snprintf(text, room,
+				"POST %s HTTP/1.1\r\n" TUS_BODY_FIELDS
+				"Upload-Length: %zu\r\nContent-Length: %zu\r\n\r\n",
+				run.path, run.bytes, run.bytes);
+	tus_create(fd, run.path, run.bytes, url);
+	return snprintf(text, room,
+			"PATCH %s HTTP/1.1\r\n" TUS_BODY_FIELDS
+			"Upload-Offset: 0\r\nContent-Length: %zu\r\n\r\n",
+			url, run.bytes);
+}
+
 static void upload(int fd, unsigned long serial)
 {
-	char url[TUS_URL_MAX], text[8192];
-	int n;
+	char offset[64], text[8192];
+	int n = make_head(fd, text, sizeof(text));
 
-	if (run.with_creation) {
-		n = snprintf(text, sizeof(text),
-			     "POST %s HTTP/1.1\r\n" TUS_BODY_FIELDS
-			     "Upload-Length: %zu\r\nContent-Length: %zu\r\n\r\n",
-			     run.path, run.bytes, run.bytes);
-	} else {
-		tus_create(fd, run.path, run.bytes, url);
-		n = snprintf(text, sizeof(text),
-			     "PATCH %s HTTP/1.1\r\n" TUS_BODY_FIELDS
-			     "Upload-Offset: 0\r\nContent-Length: %zu\r\n\r\n",
-			     url, run.bytes);
-	}
 	send_all(fd, text, (size_t)n, MSG_MORE);
 	send_body(fd, serial);
-	tus_answer(fd, text, sizeof(text));
-	n = snprintf(url, sizeof(url), "\r\nUpload-Offset: %zu\r\n", run.bytes);
-	if (strcasestr(text, url) == NULL) {
+	if (run.how == RUFH)
+		rufh_answer(fd, text, sizeof(text));
+	else
+		tus_answer(fd, text, sizeof(text));
+	snprintf(offset, sizeof(offset), "\r\nUpload-Offset: %zu\r\n", run.bytes);
+	if (strcasestr(text, offset) == NULL) {
 		fprintf(stderr, "not all was taken: %s\n", text);
 		exit(1);
 	}
@@ -100,7 +115,8 @@ static void *client(void *unused)
 		unsigned long serial = atomic_fetch_add(&run.begun, 1);
 		double began = now_s();
 
-		if (run.count > 0 ? serial >= (unsigned long)run.count : began >= run.deadline)
+		if ((run.count > 0 && serial >= (unsigned long)run.count) ||
+		    (run.deadline > 0 && began >= run.deadline))
 			break;
 		upload(fd, serial);
 		tus_took(now_s() - began);
@@ -113,14 +129,16 @@ static void *client(void *unused)
 int main(int argc, char **argv)
 {
 	static const char usage[] =
-		"usage: tus_many [-u] (-n COUNT | -t SECONDS) PORT PATH BYTES CLIENTS";
+		"usage: tus_many [-u | -r] [-n COUNT] [-t SECONDS] PORT PATH BYTES CLIENTS";
 	pthread_t threads[1024];
 	double began, seconds = 0;
 	int opt, clients;
 
-	while ((opt = getopt(argc, argv, "un:t:")) != -1) {
+	while ((opt = getopt(argc, argv, "urn:t:")) != -1) {
 		if (opt == 'u')
-			run.with_creation = 1;
+			run.how = WITH_CREATION;
+		else if (opt == 'r')
+			run.how = RUFH;
 		else if (opt == 'n')
 			run.count = atol(optarg);
 		else if (opt == 't')
@@ -128,7 +146,8 @@ int main(int argc, char **argv)
 		else
 			die(usage);
 	}
-	if (argc - optind != 4 || (clients = atoi(argv[optind + 3])) < 1 || clients > 1024)
+	if (argc - optind != 4 || (clients = atoi(argv[optind + 3])) < 1 || clients > 1024 ||
+	    (run.count == 0 && seconds == 0))
 		die(usage);
 	signal(SIGPIPE, SIG_IGN);
 	run.port = (uint16_t)atoi(argv[optind]);
@@ -137,7 +156,7 @@ int main(int argc, char **argv)
 	run.pool = make_pool();
 	fill(run.stamp, 2);
 	began = now_s();
-	run.deadline = began + seconds;
+	run.deadline = seconds > 0 ? began + seconds : 0;
 	for (int i = 0; i < clients; i++)
 		if (pthread_create(&threads[i], NULL, client, NULL) != 0)
 			die("pthread_create");
