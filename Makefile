@@ -61,7 +61,7 @@ SERVER  := src/server/settings/settings.c src/server/settings/settings_table.c s
            src/server/settings/settings_print.c src/server/keys.c src/server/keys_file.c src/server/tokens.c src/server/watch/metrics.c src/server/watch/metrics_print.c src/server/watch/process.c src/server/watch/logs.c src/server/watch/access.c src/server/workers.c \
            src/server/reply.c src/server/cache.c src/server/media.c src/server/params.c \
            src/server/piece.c src/server/session.c src/server/session_turns.c src/server/session_commit.c src/server/problem.c src/server/answer.c src/server/pages.c \
-           src/server/body.c src/server/ahead.c src/server/fetch.c src/server/fetch_answer.c src/server/fetch_send.c src/server/manage.c src/server/watch/health.c \
+           src/server/body.c src/server/ahead.c src/server/fetch.c src/server/fetch_answer.c src/server/fetch_send.c src/server/fetch_live.c src/server/manage.c src/server/watch/health.c \
            src/server/own_fields.c src/server/options.c src/server/target.c src/server/retire.c src/server/acknowledge.c src/server/extend.c \
            src/server/finals.c src/server/finals_needs.c src/server/finals_join.c src/server/dialect/put.c src/server/dialect/tus.c \
            src/server/dialect/tus_create.c src/server/dialect/tus_patch.c src/server/dialect/tus_look.c \

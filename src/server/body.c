@@ -33,13 +33,12 @@ void body_range(struct body *b, struct server *s, struct media *m, struct range 
 
 /* One buffer for all the text between ranges, so that parts may point into it. */
 bool body_ranges(struct body *b, struct server *s, struct media *m, const struct range *r,
-		 size_t count, const char *boundary)
+		 size_t count, uint64_t size, const char *boundary)
 {
 	const size_t room = (count + 1) * 256;
 	size_t used = 0;
-	int n;
-
 	char *text;
+	int n;
 
 	*b = (struct body){ .server = s, .media = m, .texts = chunk_new(room) };
 	if (b->texts == NULL)
@@ -49,8 +48,7 @@ bool body_ranges(struct body *b, struct server *s, struct media *m, const struct
 		n = snprintf(text + used, room - used,
 			     "%s--%s\r\nContent-Type: application/octet-stream\r\n"
 			     "Content-Range: bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64 "\r\n\r\n",
-			     i == 0 ? "" : "\r\n", boundary, r[i].first, r[i].last,
-			     m->upload->offset);
+			     i == 0 ? "" : "\r\n", boundary, r[i].first, r[i].last, size);
 		add(b, text + used, 0, (uint64_t)n);
 		used += (size_t)n;
 		add(b, NULL, r[i].first, r[i].last - r[i].first + 1);
@@ -219,7 +217,7 @@ static const struct body_part *part_at(const struct body *b, uint64_t pos)
 	return &b->parts[i];
 }
 
-static bool content_piece(struct body *b, uint64_t offset, uint64_t max, struct reply_piece *out)
+bool body_bytes(struct body *b, uint64_t offset, uint64_t max, struct reply_piece *out)
 {
 	struct page page;
 	uint64_t skip;
@@ -253,7 +251,7 @@ bool body_piece(struct body *b, uint64_t pos, struct reply_piece *out)
 					     (size_t)(p->length - skip) };
 		return true;
 	}
-	return content_piece(b, p->from + skip, p->length - skip, out);
+	return body_bytes(b, p->from + skip, p->length - skip, out);
 }
 
 void body_fini(struct body *b)

@@ -32,11 +32,12 @@ struct body {
 };
 
 /* The whole content, whose first page b->page may be already; one range of it; or several as
- * multipart/byteranges (RFC 9110 section 14.6) with this boundary. False without memory. */
+ * multipart/byteranges (RFC 9110 section 14.6) with this boundary, of a content of so many bytes.
+ * False without memory. */
 void body_whole(struct body *b, struct server *s, struct media *m);
 void body_range(struct body *b, struct server *s, struct media *m, struct range r);
 bool body_ranges(struct body *b, struct server *s, struct media *m, const struct range *r,
-		 size_t count, const char *boundary);
+		 size_t count, uint64_t size, const char *boundary);
 
 /* Whether the body is short enough to be sent from pages held in memory. */
 bool body_is_short(const struct body *b);
@@ -54,6 +55,9 @@ bool body_content(const struct body *b, uint64_t pos, uint64_t *offset, uint64_t
 /* The bytes at pos of the body, which is not its end, as far as they lie together in memory. False
  * if they are not there: then b->page is to be loaded. */
 bool body_piece(struct body *b, uint64_t pos, struct reply_piece *out);
+
+/* The same of content, from this offset of it on, and no more than `max` of it. */
+bool body_bytes(struct body *b, uint64_t offset, uint64_t max, struct reply_piece *out);
 
 void body_fini(struct body *b);
 

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/live.h"
 #include "server/metrics.h"
 #include "server/problem.h"
 #include "server/server.h"
@@ -69,14 +70,16 @@ static void look_up(struct job *job)
 	struct err e = { 0 };
 
 	f->rc = store_lookup(f->server->store, &f->id, &u, &e);
-	if (f->rc == ERR_OK && !u->finished) {
-		upload_free(u); /* it changes: not for the table */
+	if (f->rc == ERR_OK && !u->finished && f->by_upload) {
+		upload_free(u);
 		f->rc = ERR_NOTFOUND;
-	} else if (f->rc == ERR_OK)
+	} else if (f->rc == ERR_OK && !u->finished)
+		f->rc = fetch_live_found(f, u, &e);
+	else if (f->rc == ERR_OK)
 		f->media = media_put(f->server->media, u, f->epoch);
-	else if (f->rc != ERR_NOTFOUND && f->rc != ERR_DELETED)
+	if (f->rc != ERR_OK && f->rc != ERR_NOTFOUND && f->rc != ERR_DELETED)
 		log_warn("event=fetch_failed call=lookup error=\"%s\"", e.why);
-	if (f->media != NULL && f->plain)
+	if (f->media != NULL && f->plain && !f->live)
 		read_ahead(f);
 	request_wake(f->req);
 }
@@ -171,6 +174,8 @@ static enum http_next looked_up(struct fetch *f)
 	if (f->media == NULL)
 		return HTTP_CUT;
 	f->now_s = clock_now_s();
+	if (f->live && f->now_s < f->end_s)
+		return fetch_live_decide(f);
 	if (!fetch_alive(f->media, f->now_s))
 		return request_reply(f->req, problem_not_found());
 	return fetch_decide(f);
@@ -201,6 +206,7 @@ static void gone(struct request *req)
 {
 	struct fetch *f = request_ctx(req);
 
+	live_leave(f->follower);
 	running_leave(f->running);
 	ahead_free(f->ahead);
 	body_fini(&f->body);

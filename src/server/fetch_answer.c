@@ -58,6 +58,7 @@ static bool any_line_has(struct fetch *f, const char *field, const char *etag,
 	size_t n;
 
 	*there = false;
+	etag = etag != NULL ? etag : ""; /* which none is */
 	for (unsigned i = 0; (v = request_header_line(f->req, field, i, &n)) != NULL; i++) {
 		*there = true;
 		if (etag_list_has(v, n, etag, how))
@@ -66,7 +67,7 @@ static bool any_line_has(struct fetch *f, const char *field, const char *etag,
 	return false;
 }
 
-static int condition(struct fetch *f, const char *etag)
+int fetch_condition(struct fetch *f, const char *etag)
 {
 	bool there;
 
@@ -75,12 +76,12 @@ static int condition(struct fetch *f, const char *etag)
 	return any_line_has(f, "If-None-Match", etag, ETAG_WEAK, &there) ? 304 : 200;
 }
 
-static bool if_range_holds(struct fetch *f, const char *etag)
+bool fetch_if_range_holds(struct fetch *f, const char *etag)
 {
 	size_t n;
 	const char *v = request_header(f->req, "If-Range", &n, NULL);
 
-	return v == NULL || (n == strlen(etag) && memcmp(v, etag, n) == 0);
+	return v == NULL || (etag != NULL && n == strlen(etag) && memcmp(v, etag, n) == 0);
 }
 
 /* ---- answers ---- */
@@ -125,11 +126,19 @@ static enum http_next send_whole(struct fetch *f)
 	return fetch_send_body(f);
 }
 
-static enum http_next send_ranges(struct fetch *f, const struct range *r, size_t count)
+bool fetch_add_ranges(struct fetch *f, const struct range *r, size_t count, uint64_t size)
 {
 	char boundary[HEX_LEN(16) + 1];
 	uint8_t random[16];
 
+	randombytes_buf(random, sizeof(random));
+	hex_encode(boundary, random, sizeof(random));
+	reply_headerf(f->reply, "Content-Type", "multipart/byteranges; boundary=%s", boundary);
+	return body_ranges(&f->body, f->server, f->media, r, count, size, boundary);
+}
+
+static enum http_next send_ranges(struct fetch *f, const struct range *r, size_t count)
+{
 	f->reply = reply_new(206);
 	if (f->reply == NULL)
 		return HTTP_CUT;
@@ -141,12 +150,8 @@ static enum http_next send_ranges(struct fetch *f, const struct range *r, size_t
 		body_range(&f->body, f->server, f->media, r[0]);
 		return fetch_send_body(f);
 	}
-	randombytes_buf(random, sizeof(random));
-	hex_encode(boundary, random, sizeof(random));
-	reply_headerf(f->reply, "Content-Type", "multipart/byteranges; boundary=%s", boundary);
-	if (!body_ranges(&f->body, f->server, f->media, r, count, boundary))
-		return HTTP_CUT;
-	return fetch_send_body(f);
+	return fetch_add_ranges(f, r, count, f->media->upload->offset) ? fetch_send_body(f)
+								       : HTTP_CUT;
 }
 
 enum http_next fetch_decide(struct fetch *f)
@@ -158,7 +163,7 @@ enum http_next fetch_decide(struct fetch *f)
 	size_t n, count = 0;
 
 	etag_of(u, etag);
-	switch (condition(f, etag)) {
+	switch (fetch_condition(f, etag)) {
 	case 412:
 		return refuse_condition(f);
 	case 304:
@@ -167,7 +172,7 @@ enum http_next fetch_decide(struct fetch *f)
 		break;
 	}
 	v = request_method(f->req) == HTTP_GET ? request_header(f->req, "Range", &n, NULL) : NULL;
-	if (v == NULL || !if_range_holds(f, etag))
+	if (v == NULL || !fetch_if_range_holds(f, etag))
 		return send_whole(f);
 	switch (range_parse(ranges, &count, v, n, u->offset)) {
 	case RANGE_UNSATISFIABLE:

@@ -54,6 +54,7 @@ struct live {
 struct live_follower {
 	struct live *of;
 	struct request *req;
+	uint64_t length; /* that its client was told, or UINT64_MAX */
 	int64_t since_ms;
 	bool waits;   /* its request is to be woken */
 	bool stalled; /* nothing came for too long; something coming makes up for it */
@@ -415,6 +416,7 @@ struct live_follower *live_join(struct live_table *t, const struct upload_id *id
 		return NULL;
 	}
 	f->req = req;
+	f->length = UINT64_MAX;
 	f->since_ms = now_ms;
 	pthread_mutex_lock(&f->of->lock);
 	if (f->of->followers == NULL && f->of->fed)
@@ -425,11 +427,12 @@ struct live_follower *live_join(struct live_table *t, const struct upload_id *id
 	return f;
 }
 
-void live_learn(struct live_follower *f, uint64_t durable)
+void live_learn(struct live_follower *f, uint64_t durable, uint64_t length)
 {
 	struct live *l = f->of;
 
 	pthread_mutex_lock(&l->lock);
+	f->length = length;
 	if (durable > l->durable && l->outcome == GOES_ON) {
 		l->durable = durable;
 		wake_all(l);
@@ -437,22 +440,18 @@ void live_learn(struct live_follower *f, uint64_t durable)
 	pthread_mutex_unlock(&l->lock);
 }
 
-static bool find_here(struct live *l, uint64_t at, struct live_piece *out)
-{
-	const struct slot *s = window_find(l->window, at);
-	size_t skip, len;
+/* ---- the same, under the upload's lock ---- */
 
-	if (s == NULL)
-		return false;
-	skip = (size_t)(at - s->offset);
-	len = s->chunk->len - skip;
-	if (len > l->durable - at)
-		len = (size_t)(l->durable - at);
-	*out = (struct live_piece){ chunk_ref(s->chunk), s->chunk->data + skip, len };
-	return true;
+/* Up to where it may see. */
+static uint64_t horizon(const struct live_follower *f)
+{
+	const struct live *l = f->of;
+
+	if (l->outcome == FINISHED || l->durable < f->length)
+		return l->durable;
+	return f->length == 0 ? 0 : f->length - 1;
 }
 
-/* Under lock. */
 static enum live_next at_the_edge(struct live_follower *f)
 {
 	struct live *l = f->of;
@@ -467,22 +466,43 @@ static enum live_next at_the_edge(struct live_follower *f)
 	return LIVE_WAIT;
 }
 
-enum live_next live_next(struct live_follower *f, uint64_t at, struct live_piece *out)
+static enum live_next find(struct live_follower *f, uint64_t at, uint64_t *max,
+			   struct reply_piece *out)
 {
-	struct live *l = f->of;
+	const struct slot *s = window_find(f->of->window, at);
+	const uint64_t seen = horizon(f) - at;
+	size_t skip;
+
+	f->stalled = false;
+	if (*max > seen)
+		*max = seen;
+	if (s == NULL)
+		return LIVE_BEHIND;
+	skip = (size_t)(at - s->offset);
+	*out = (struct reply_piece){ chunk_ref(s->chunk), s->chunk->data + skip,
+				     s->chunk->len - skip };
+	if (out->len > *max)
+		out->len = (size_t)*max;
+	return LIVE_HERE;
+}
+
+static enum live_next look(struct live_follower *f, uint64_t at, uint64_t *max,
+			   struct reply_piece *out)
+{
+	if (f->of->outcome == GONE)
+		return LIVE_CUT;
+	return at < horizon(f) ? find(f, at, max, out) : at_the_edge(f);
+}
+
+enum live_next live_next(struct live_follower *f, uint64_t at, uint64_t *max,
+			 struct reply_piece *out)
+{
 	enum live_next next;
 
-	pthread_mutex_lock(&l->lock);
+	pthread_mutex_lock(&f->of->lock);
 	f->waits = false;
-	if (l->outcome == GONE) {
-		next = LIVE_CUT;
-	} else if (at >= l->durable) {
-		next = at_the_edge(f);
-	} else {
-		f->stalled = false;
-		next = find_here(l, at, out) ? LIVE_HERE : LIVE_BEHIND;
-	}
-	pthread_mutex_unlock(&l->lock);
+	next = look(f, at, max, out);
+	pthread_mutex_unlock(&f->of->lock);
 	return next;
 }
 

@@ -13,7 +13,7 @@
 
 #include "base/err.h"
 #include "base/ids.h"
-#include "storage/chunk.h"
+#include "server/reply.h"
 
 struct live; /* of one upload */
 struct live_follower;
@@ -67,11 +67,13 @@ size_t live_followers(struct live_table *t);
 struct live_follower *live_join(struct live_table *t, const struct upload_id *id,
 				struct request *req, int64_t now_ms);
 
-/* What that look has shown to be durable. */
-void live_learn(struct live_follower *f, uint64_t durable);
+/* What that look has shown to be durable; and the length, if the answer is to tell it, else
+ * UINT64_MAX. What has that length may yet turn out to be something else than announced: so its
+ * last byte is not shown before it is finished. */
+void live_learn(struct live_follower *f, uint64_t durable, uint64_t length);
 
 enum live_next {
-	LIVE_HERE,   /* out has bytes, with a reference: a piece of memory */
+	LIVE_HERE,   /* out has bytes, with a reference */
 	LIVE_BEHIND, /* durable, but not in memory here */
 	LIVE_WAIT, /* nothing yet: one request_wake() comes when that changes, but for live_leave()
 		    */
@@ -79,14 +81,10 @@ enum live_next {
 	LIVE_CUT,  /* there will be nothing more */
 };
 
-struct live_piece {
-	struct chunk *chunk;
-	const uint8_t *data;
-	size_t len;
-};
-
-/* What follower f finds at this offset. For its request's event loop. */
-enum live_next live_next(struct live_follower *f, uint64_t at, struct live_piece *out);
+/* What follower f finds at this offset. No more than *max bytes count, and *max is what may be
+ * shown of them by now. For its request's event loop. */
+enum live_next live_next(struct live_follower *f, uint64_t at, uint64_t *max,
+			 struct reply_piece *out);
 
 void live_leave(struct live_follower *f); /* NULL is fine */
 

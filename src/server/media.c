@@ -88,7 +88,7 @@ struct media *media_get(struct media_table *t, const struct upload_id *id)
 	return m;
 }
 
-static struct media *media_new(struct upload *upload)
+struct media *media_of(struct upload *upload)
 {
 	struct upload bare = *upload;
 	struct media *m = calloc(1, sizeof(*m));
@@ -112,7 +112,7 @@ static struct media *media_new(struct upload *upload)
 
 struct media *media_put(struct media_table *t, struct upload *upload, uint64_t epoch)
 {
-	struct media *m = media_new(upload);
+	struct media *m = media_of(upload);
 	struct shard *s;
 	struct entry *x;
 

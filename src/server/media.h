@@ -29,6 +29,9 @@ struct media *media_get(struct media_table *t, const struct upload_id *id);
  * then freed). One that was dropped since `epoch` was read is handed back but not kept. */
 struct media *media_put(struct media_table *t, struct upload *upload, uint64_t epoch);
 
+/* The same of a record that is not for the table; NULL as there. */
+struct media *media_of(struct upload *upload);
+
 /* To be read before a record is looked up in the store, so that a record deleted meanwhile is not
  * kept. */
 uint64_t media_epoch(struct media_table *t, const struct upload_id *id);

@@ -101,16 +101,48 @@ static enum range_result take_set(struct range out[static RANGE_MAX], size_t *co
 	return RANGE_SOME;
 }
 
+static bool take_unit(const char *text, size_t n, struct cursor *c)
+{
+	static const char unit[] = "bytes=";
+	const size_t len = sizeof(unit) - 1;
+
+	*c = (struct cursor){ text + len, text + n };
+	/* Names of units are case-insensitive (section 14.1). */
+	return n >= len && strncasecmp(text, unit, len) == 0;
+}
+
 enum range_result range_parse(struct range out[static RANGE_MAX], size_t *count, const char *text,
 			      size_t n, uint64_t size)
 {
-	static const char unit[] = "bytes=";
-	size_t len = sizeof(unit) - 1;
 	struct cursor c;
 
-	/* Names of units are case-insensitive (section 14.1). */
-	if (n < len || strncasecmp(text, unit, len) != 0)
+	return take_unit(text, n, &c) ? take_set(out, count, &c, size) : RANGE_NONE;
+}
+
+/* Longer than anything. */
+#define ENDLESS ((uint64_t)INT64_MAX)
+
+enum range_result range_parse_growing(struct range *out, bool *open, const char *text, size_t n,
+				      uint64_t size)
+{
+	struct range set[RANGE_MAX], r;
+	enum range_result found;
+	struct cursor c, all;
+	size_t count = 0;
+	bool named;
+
+	if (!take_unit(text, n, &c))
 		return RANGE_NONE;
-	c = (struct cursor){ text + len, text + n };
-	return take_set(out, count, &c, size);
+	all = c;
+	found = take_set(set, &count, &all, ENDLESS);
+	cursor_skip_empty(&c);
+	if (found != RANGE_SOME || count != 1 || !take_number(&c, &r.first))
+		return found == RANGE_SOME ? RANGE_NONE : found;
+	if (r.first > size)
+		return RANGE_UNSATISFIABLE;
+	named = cursor_take(&c, '-') && at_digit(&c);
+	r.last = named ? set[0].last : r.first < size ? size - 1 : RANGE_VERY_LARGE;
+	*open = r.last >= size;
+	*out = r;
+	return RANGE_SOME;
 }

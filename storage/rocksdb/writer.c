@@ -145,7 +145,8 @@ static enum err_code mark_durably(struct rdb_writer *w, struct err *e)
 }
 
 /* Whether the next bytes go as segments: those of an append that is long, known or grown to be,
- * except a rest too short to be worth a file. */
+ * except a rest too short to be worth a file. One that is committed in short steps is not expected
+ * to be long any more: it would leave a file a step. */
 static bool want_segment(const struct rdb_writer *w)
 {
 	uint64_t done = w->end - w->first, threshold = w->db->segment_threshold;
@@ -428,6 +429,8 @@ static enum err_code write_commit(struct rdb_writer *w, struct batch *b, const s
 		upload_free(made);
 		return rc;
 	}
+	if (u->offset - w->durable < w->db->segment_threshold)
+		w->expect = 0;
 	upload_free(w->rec);
 	w->rec = made;
 	w->fresh = false;

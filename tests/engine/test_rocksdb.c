@@ -374,6 +374,41 @@ static void long_uploads_go_as_segments_and_rests_as_rows(void **state)
 	raw_close(f, r);
 }
 
+/* Each durable before the next. */
+static void commit_steps(struct fixture *f, struct writer *w, unsigned count, size_t size)
+{
+	const struct midstate m = { { 1 } };
+	const struct commit c = { .midstate = &m, .length = MIB(64), .expires_s = 1000 };
+	uint8_t step[KIB(8)];
+
+	for (unsigned i = 0; i < count; i++) {
+		content_fill(1, i * size, step, size);
+		OK(f, writer_stage(w, (struct bytes){ step, size }, &f->err));
+		OK(f, writer_commit(w, &c, NULL, &f->err));
+	}
+}
+
+/* One that is followed is made durable as fast as the disk goes. */
+static void a_long_upload_in_short_steps_leaves_no_file_a_step(void **state)
+{
+	struct fixture *f = *state;
+	const struct upload rec = { .id = id_of(1), .length = MIB(64), .expires_s = 1000 };
+	struct writer *w = NULL;
+	struct upload *u;
+	struct rdb *r;
+
+	OK(f, store_create(f->store, &rec, MIB(64), &w, &f->err));
+	commit_steps(f, w, 200, KIB(8));
+	writer_close(w);
+	u = record(f, 1);
+	assert_int_equal(u->offset, 200 * KIB(8));
+	assert_int_equal(u->extents[u->extent_count - 1].place & PLACE_SEGMENT, 0);
+	upload_free(u);
+	r = raw_open(f);
+	assert_in_range(segment_files(r), 0, 1);
+	raw_close(f, r);
+}
+
 static void dropping_gives_segments_back_at_once(void **state)
 {
 	struct fixture *f = *state;
@@ -1344,6 +1379,7 @@ int main(int argc, char **argv)
 		PROMISE(a_composed_blob_borrows_its_extents),
 		PROMISE(segments_of_leaves_are_given_back_at_once),
 		PROMISE(long_uploads_go_as_segments_and_rests_as_rows),
+		PROMISE(a_long_upload_in_short_steps_leaves_no_file_a_step),
 		PROMISE(dropping_gives_segments_back_at_once),
 		PROMISE(dropping_gives_rows_back_soon),
 		PROMISE(a_few_that_stay_do_not_keep_the_others_bytes),

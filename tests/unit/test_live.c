@@ -136,8 +136,9 @@ static void offer(struct fixture *x, uint64_t at, size_t n)
 
 static enum live_next next(struct fixture *x, int i, uint64_t at)
 {
-	struct live_piece p;
-	const enum live_next n = live_next(x->f[i], at, &p);
+	struct reply_piece p;
+	uint64_t max = UINT64_MAX;
+	const enum live_next n = live_next(x->f[i], at, &max, &p);
 
 	if (n == LIVE_HERE) {
 		assert_true(p.len > 0);
@@ -148,15 +149,21 @@ static enum live_next next(struct fixture *x, int i, uint64_t at)
 	return n;
 }
 
-/* The bytes it finds at hand at `at`. */
-static size_t here(struct fixture *x, int i, uint64_t at)
+/* Of `max` bytes those that it finds at hand at `at`. */
+static size_t some_here(struct fixture *x, int i, uint64_t at, uint64_t max)
 {
-	struct live_piece p;
+	struct reply_piece p;
 
-	if (live_next(x->f[i], at, &p) != LIVE_HERE)
+	if (live_next(x->f[i], at, &max, &p) != LIVE_HERE)
 		return 0;
+	assert_in_range(p.len, 1, max);
 	chunk_unref(p.chunk);
 	return p.len;
+}
+
+static size_t here(struct fixture *x, int i, uint64_t at)
+{
+	return some_here(x, i, at, UINT64_MAX);
 }
 
 static unsigned wakes(struct fixture *x, int i)
@@ -200,15 +207,16 @@ static void bytes_of_before_are_not_at_hand(void **state)
 static void all_followers_share_what_is_at_hand(void **state)
 {
 	struct fixture *x = *state;
-	struct live_piece a, b;
+	uint64_t max = 100;
+	struct reply_piece a, b;
 
 	feed(x, 0);
 	join(x, 0, 0);
 	join(x, 1, 0);
 	offer(x, 0, 100);
 	live_advance(x->feed, 100, 1);
-	assert_int_equal(live_next(x->f[0], 0, &a), LIVE_HERE);
-	assert_int_equal(live_next(x->f[1], 0, &b), LIVE_HERE);
+	assert_int_equal(live_next(x->f[0], 0, &max, &a), LIVE_HERE);
+	assert_int_equal(live_next(x->f[1], 0, &max, &b), LIVE_HERE);
 	assert_ptr_equal(a.chunk, b.chunk);
 	chunk_unref(a.chunk);
 	chunk_unref(b.chunk);
@@ -308,6 +316,45 @@ static void nothing_is_kept_for_nobody(void **state)
 	assert_int_equal(chunk_memory(), 0);
 }
 
+static void no_more_is_shown_than_is_asked_for(void **state)
+{
+	struct fixture *x = *state;
+	struct reply_piece p;
+	uint64_t max = 50;
+
+	feed(x, 1000);
+	join(x, 0, 0);
+	offer(x, 1000, 100);
+	live_advance(x->feed, 1100, 1);
+	assert_int_equal(some_here(x, 0, 1010, 50), 50);
+	assert_int_equal(some_here(x, 0, 1090, 50), 10);
+	assert_int_equal(live_next(x->f[0], 990, &max, &p), LIVE_BEHIND);
+	assert_int_equal(max, 50);
+	max = 500;
+	assert_int_equal(live_next(x->f[0], 990, &max, &p), LIVE_BEHIND);
+	assert_int_equal(max, 110);
+}
+
+/* All bytes of the length announced, and then not what was announced. */
+static void the_last_byte_waits_for_the_end(void **state)
+{
+	struct fixture *x = *state;
+
+	feed(x, 0);
+	join(x, 0, 0);
+	join(x, 1, 0); /* its client was told no length, and waits for the end anyway */
+	live_learn(x->f[0], 0, 100);
+	offer(x, 0, 100);
+	live_advance(x->feed, 100, 1);
+	assert_int_equal(here(x, 0, 0), 99);
+	assert_int_equal(next(x, 0, 99), LIVE_WAIT);
+	assert_int_equal(here(x, 1, 0), 100);
+	live_finish(x->table, &x->id, 100);
+	assert_int_equal(wakes(x, 0), 1);
+	assert_int_equal(here(x, 0, 99), 1);
+	assert_int_equal(next(x, 0, 100), LIVE_END);
+}
+
 /* ---- who is told what ---- */
 
 static void the_writer_hears_of_the_first_and_the_last(void **state)
@@ -351,9 +398,9 @@ static void a_look_at_the_store_counts_too(void **state)
 
 	join(x, 0, 0);
 	assert_int_equal(next(x, 0, 0), LIVE_WAIT);
-	live_learn(x->f[0], 10);
+	live_learn(x->f[0], 10, UINT64_MAX);
 	assert_int_equal(next(x, 0, 0), LIVE_BEHIND);
-	live_learn(x->f[0], 5); /* an older one */
+	live_learn(x->f[0], 5, UINT64_MAX); /* an older one */
 	assert_int_equal(next(x, 0, 9), LIVE_BEHIND);
 	assert_int_equal(next(x, 0, 10), LIVE_WAIT);
 }
@@ -475,7 +522,7 @@ struct crowd {
 	atomic_uint_fast64_t joins, bytes;
 };
 
-static void take(struct crowd *c, struct live_piece *p, uint64_t *at)
+static void take(struct crowd *c, struct reply_piece *p, uint64_t *at)
 {
 	for (size_t k = 0; k < p->len; k += 61)
 		if (p->data[k] != byte_at(*at + k))
@@ -498,12 +545,13 @@ static void read_some(struct crowd *c)
 	struct request req = { 0 };
 	struct live_follower *f = live_join(c->x->table, &c->x->id, &req, 0);
 	enum live_next n = LIVE_WAIT;
-	struct live_piece p;
+	struct reply_piece p;
+	uint64_t at = 0, max;
 	unsigned seen = 0;
-	uint64_t at = 0;
 
 	for (int i = 0; i < 200 && n != LIVE_END && n != LIVE_CUT; i++) {
-		n = live_next(f, at, &p);
+		max = UINT64_MAX;
+		n = live_next(f, at, &max, &p);
 		if (n == LIVE_HERE)
 			take(c, &p, &at);
 		else if (n == LIVE_BEHIND)
@@ -584,6 +632,8 @@ int main(void)
 		TEST(a_gap_is_not_bridged),
 		TEST(what_never_became_durable_is_forgotten),
 		TEST(nothing_is_kept_for_nobody),
+		TEST(no_more_is_shown_than_is_asked_for),
+		TEST(the_last_byte_waits_for_the_end),
 		TEST(the_writer_hears_of_the_first_and_the_last),
 		TEST(who_waits_is_woken_once),
 		TEST(a_look_at_the_store_counts_too),
