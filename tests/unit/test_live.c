@@ -555,7 +555,7 @@ static void read_some(struct crowd *c)
 		if (n == LIVE_HERE)
 			take(c, &p, &at);
 		else if (n == LIVE_BEHIND)
-			at += 100; /* from the store */
+			at += 10000; /* from the store */
 		else if (n == LIVE_WAIT)
 			await(&req, &seen);
 	}
@@ -604,6 +604,8 @@ static void readers_come_and_go_while_it_is_written(void **state)
 	x->feed = live_feed(x->table, &x->id, 0, take_no_notice, NULL);
 	for (int i = 0; i < READERS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, read_on, &c), 0);
+	while (live_followers(x->table) == 0)
+		(void)sched_yield();
 	write_all(x);
 	live_finish(x->table, &x->id, END);
 	atomic_store(&c.over, true);
