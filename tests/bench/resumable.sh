@@ -45,7 +45,7 @@ small_ones() {
 	for ((run = 1; run <= RUNS; run++)); do
 		mkdir "$WORK/run"
 		for name in $(in_turn $run "${SERVERS[@]}"); do
-			upload_to "$name" $((100 * KIB)) 64 -t "${SECONDS_EACH:-$(quick 1 3)}" -n 8000
+			upload_to "$name" $((100 * KIB)) 64 -t "${SECONDS_EACH:-$(quick 1 3)}" -n 6000
 		done
 		rm -rf "$WORK/run"
 		sample "$1" $run "${rate[ours]}" $(pairs rate "${SERVERS[@]:1}")
