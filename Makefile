@@ -53,7 +53,7 @@ STORAGE := storage/chunk.c storage/acks.c storage/store.c storage/scrub.c storag
            storage/memory/held.c storage/memory/join.c storage/memory/pieces.c \
            storage/rocksdb/rocksdb.c storage/rocksdb/rdb.c storage/rocksdb/batch.c storage/rocksdb/record.c \
            storage/rocksdb/alive.c storage/rocksdb/due.c storage/rocksdb/extents.c storage/rocksdb/uploads.c storage/rocksdb/row.c \
-           storage/rocksdb/writer.c storage/rocksdb/concat.c storage/rocksdb/read.c \
+           storage/rocksdb/writer.c storage/rocksdb/concat.c storage/rocksdb/read.c storage/rocksdb/now.c \
            storage/rocksdb/drop.c storage/rocksdb/ballast.c storage/rocksdb/acknowledge.c storage/rocksdb/collector.c \
            storage/rocksdb/snapshot.c
 FAULTY  := storage/faulty/faulty.c

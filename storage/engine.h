@@ -39,6 +39,11 @@ struct engine {
 				struct err *e);
 	enum err_code (*read)(void *self, const struct extent *x, uint64_t at, struct chunk **out,
 			      struct err *e);
+	/* The same, but for what would have to be waited for: ERR_BUSY. NULL: everything */
+	enum err_code (*lookup_now)(void *self, const struct upload_id *id, struct upload **out,
+				    struct err *e);
+	enum err_code (*read_now)(void *self, const struct extent *x, uint64_t at,
+				  struct chunk **out, struct err *e);
 	/* rec: as it is to be, finished, but for its extents. fresh: nothing of that id may be
 	 * there; else what check_final() says */
 	enum err_code (*concat)(void *self, const struct upload *rec, bool fresh,

@@ -320,20 +320,52 @@ enum err_code store_lookup(struct store *s, const struct upload_id *id, struct u
 	return counted(s, s->engine->lookup(s->self, id, out, e));
 }
 
+/* One that has to be waited for is counted then. */
+enum err_code store_lookup_now(struct store *s, const struct upload_id *id, struct upload **out,
+			       struct err *e)
+{
+	enum err_code rc = ERR_BUSY;
+
+	if (s->engine->lookup_now != NULL)
+		rc = s->engine->lookup_now(s->self, id, out, e);
+	if (rc == ERR_BUSY)
+		return rc;
+	count(&s->lookups, 1);
+	return counted(s, rc);
+}
+
+/* Counts a read, which gave so much. */
+static enum err_code was_read(struct store *s, const struct extent *x, uint64_t at,
+			      struct chunk *const *out, enum err_code rc)
+{
+	count(&s->reads, 1);
+	if (rc != ERR_OK)
+		return counted(s, rc);
+	assert((*out)->len > 0 && (*out)->len <= x->length - (at - x->start));
+	assert(within_grid(at, (*out)->len));
+	count(&s->bytes_read, (*out)->len);
+	return ERR_OK;
+}
+
 enum err_code store_read(struct store *s, const struct extent *x, uint64_t at, struct chunk **out,
 			 struct err *e)
 {
 	enum err_code rc;
 
 	assert(at >= x->start && at - x->start < x->length);
-	count(&s->reads, 1);
-	rc = counted(s, s->engine->read(s->self, x, at, out, e));
-	if (rc != ERR_OK)
-		return rc;
-	assert((*out)->len > 0 && (*out)->len <= x->length - (at - x->start));
-	assert(within_grid(at, (*out)->len));
-	count(&s->bytes_read, (*out)->len);
-	return rc;
+	rc = s->engine->read(s->self, x, at, out, e);
+	return was_read(s, x, at, out, rc);
+}
+
+enum err_code store_read_now(struct store *s, const struct extent *x, uint64_t at,
+			     struct chunk **out, struct err *e)
+{
+	enum err_code rc = ERR_BUSY;
+
+	assert(at >= x->start && at - x->start < x->length);
+	if (s->engine->read_now != NULL)
+		rc = s->engine->read_now(s->self, x, at, out, e);
+	return rc == ERR_BUSY ? rc : was_read(s, x, at, out, rc);
 }
 
 enum err_code dropping_due(const struct dropping *d, int64_t date_s, struct err *e)

@@ -6,7 +6,7 @@
  *
  * Threads: any thread may call, several at once, except that a writer belongs to one thread at a
  * time and an upload has at most one writer at a time (the caller sees to that). Calls may wait
- * for a disk: never call from an event loop. */
+ * for a disk, but for those whose names end in _now: never call others from an event loop. */
 #ifndef RESTANTE_STORAGE_STORE_H
 #define RESTANTE_STORAGE_STORE_H
 
@@ -176,6 +176,13 @@ enum err_code store_bucket(struct store *s, const struct bucket_id *b, store_eac
  * lies within the extent. ERR_NOTFOUND: dropped meanwhile. ERR_DAMAGED: a checksum fails. */
 enum err_code store_read(struct store *s, const struct extent *x, uint64_t at, struct chunk **out,
 			 struct err *e);
+
+/* The same two for an event loop, at the price of nothing but what can be had at once: ERR_BUSY if
+ * a disk would have to be waited for. */
+enum err_code store_lookup_now(struct store *s, const struct upload_id *id, struct upload **out,
+			       struct err *e);
+enum err_code store_read_now(struct store *s, const struct extent *x, uint64_t at,
+			     struct chunk **out, struct err *e);
 
 /* What has gone. */
 struct dropped {

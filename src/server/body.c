@@ -85,12 +85,18 @@ static bool in_memory(struct body *b, uint64_t offset, struct page *out)
 	return take_loaded(b, offset, out) || page_cached(b->server, b->media, offset, out);
 }
 
+/* What an event loop may have. */
+static bool at_once(struct body *b, uint64_t offset, struct page *out)
+{
+	return in_memory(b, offset, out) || page_now(b->server, b->media, offset, out);
+}
+
 typedef enum err_code get_page(struct body *b, uint64_t offset, struct page *out, struct err *e);
 
 static enum err_code page_at_hand(struct body *b, uint64_t offset, struct page *out, struct err *e)
 {
 	(void)e;
-	return in_memory(b, offset, out) ? ERR_OK : ERR_NOTFOUND;
+	return at_once(b, offset, out) ? ERR_OK : ERR_NOTFOUND;
 }
 
 static enum err_code page_anyhow(struct body *b, uint64_t offset, struct page *out, struct err *e)
@@ -222,7 +228,7 @@ bool body_bytes(struct body *b, uint64_t offset, uint64_t max, struct reply_piec
 	struct page page;
 	uint64_t skip;
 
-	if (!in_memory(b, offset, &page))
+	if (!at_once(b, offset, &page))
 		return false;
 	skip = offset - page.start;
 	*out = (struct reply_piece){ page.chunk, page.chunk->data + skip,

@@ -91,6 +91,22 @@ bool fetch_alive(const struct media *m, int64_t now_s)
 
 /* ---- the way of a request ---- */
 
+/* What is known without waiting; NULL: a reader is to look it up, and to say what is wrong. */
+static struct media *known(struct server *s, const struct upload_id *id)
+{
+	struct media *m = media_get(s->media, id);
+	const uint64_t epoch = m == NULL ? media_epoch(s->media, id) : 0;
+	struct upload *u = NULL;
+	struct err e;
+
+	if (m != NULL || store_lookup_now(s->store, id, &u, &e) != ERR_OK)
+		return m;
+	if (u->finished)
+		return media_put(s->media, u, epoch);
+	upload_free(u);
+	return NULL;
+}
+
 /* Whether it asks for all of it, whatever it is. */
 static bool plain(struct request *req)
 {
@@ -140,7 +156,7 @@ static enum http_next start(struct request *req, enum token_type type)
 
 	if (!verified(req, type, now, &id))
 		return request_reply(req, problem_not_found());
-	m = media_get(s->media, &id);
+	m = known(s, &id);
 	if (m != NULL && !fetch_alive(m, now)) {
 		media_unref(m);
 		return request_reply(req, problem_not_found());

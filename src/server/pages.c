@@ -78,11 +78,37 @@ static enum err_code gather(struct server *s, const struct place *p, struct chun
 	return rc;
 }
 
+/* Takes a page from the store over into the cache. */
+static void take(struct server *s, const struct media *m, const struct place *p, struct chunk *c,
+		 struct page *out)
+{
+	const bool bulk = m->upload->offset > server_settings(s)->fetch_cache / BULK_SHARE;
+
+	cache_put(s->cache, key_of(p), c, bulk);
+	*out = (struct page){ c, p->start };
+}
+
+bool page_now(struct server *s, const struct media *m, uint64_t offset, struct page *out)
+{
+	struct place p = place_of(m, offset);
+	struct chunk *c;
+	struct err e;
+
+	if (store_read_now(s->store, p.extent, p.at, &c, &e) != ERR_OK)
+		return false;
+	if (c->len < p.len) {
+		chunk_unref(c);
+		return false;
+	}
+	metric_add(METRIC_CACHE_MISSES, 1);
+	take(s, m, &p, c, out);
+	return true;
+}
+
 enum err_code page_load(struct server *s, const struct media *m, uint64_t offset, struct page *out,
 			struct err *e)
 {
 	struct place p = place_of(m, offset);
-	const bool bulk = m->upload->offset > server_settings(s)->fetch_cache / BULK_SHARE;
 	struct chunk *c = NULL;
 	enum err_code rc;
 
@@ -92,11 +118,9 @@ enum err_code page_load(struct server *s, const struct media *m, uint64_t offset
 		rc = gather(s, &p, c, &c, e);
 	if (rc == ERR_DAMAGED)
 		metric_add(METRIC_DAMAGED_READS, 1);
-	if (rc != ERR_OK)
-		return rc;
-	cache_put(s->cache, key_of(&p), c, bulk);
-	*out = (struct page){ c, p.start };
-	return ERR_OK;
+	if (rc == ERR_OK)
+		take(s, m, &p, c, out);
+	return rc;
 }
 
 /* A chunk that is mostly slack is not worth its place in the cache as it is. */

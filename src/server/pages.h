@@ -24,6 +24,10 @@ bool page_cached(struct server *s, const struct media *m, uint64_t offset, struc
 enum err_code page_load(struct server *s, const struct media *m, uint64_t offset, struct page *out,
 			struct err *e);
 
+/* The same, if the store gives it without waiting; else false, and page_load() is to try, and to
+ * say what is wrong. */
+bool page_now(struct server *s, const struct media *m, uint64_t offset, struct page *out);
+
 /* Puts bytes that begin at `offset` of the content into the cache, if they are a whole page. */
 void page_keep(struct server *s, const struct media *m, uint64_t offset, struct chunk *c);
 

@@ -20,6 +20,7 @@
 enum rdb_family { CF_RECORDS, CF_ROWS, CF_SEGMENTS, CF_COUNT };
 
 #define RDB_STRIPES 4096
+#define RDB_ROW_APART 4096           /* bytes; rows from there on lie in files of their own */
 #define RDB_LOCATOR_BLOCK (1u << 20) /* locators reserved at a time */
 
 /* What is counted of the store. */
@@ -41,6 +42,7 @@ struct rdb {
 	rocksdb_writeoptions_t *synced, *unsynced;
 	rocksdb_readoptions_t *reads;
 	rocksdb_readoptions_t *row_reads; /* without RocksDB's checksums: row.h has its own */
+	rocksdb_readoptions_t *reads_now; /* of what is in memory only */
 	rocksdb_envoptions_t *env_options;
 	rocksdb_ingestexternalfileoptions_t *ingest;
 	char *tmp; /* folder of segments not yet ingested */
@@ -252,6 +254,17 @@ enum err_code rdb_reuse(void *self, const struct upload *rec, struct upload **ou
 
 enum err_code rdb_read(void *self, const struct extent *x, uint64_t at, struct chunk **out,
 		       struct err *e);
+/* Bytes of a row or segment that begins at `from`, wanted from `at` on and at most to the extent's
+ * end. Takes over s. */
+enum err_code rdb_wrap_piece(rocksdb_pinnableslice_t *s, const struct extent *x, uint64_t from,
+			     uint64_t at, struct chunk **out, struct err *e);
+
+/* ---- now.c ---- */
+
+enum err_code rdb_lookup_now(void *self, const struct upload_id *id, struct upload **out,
+			     struct err *e);
+enum err_code rdb_read_now(void *self, const struct extent *x, uint64_t at, struct chunk **out,
+			   struct err *e);
 
 /* ---- drop.c ---- */
 

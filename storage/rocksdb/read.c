@@ -6,9 +6,8 @@ static void release_pinned(struct chunk *c)
 	rocksdb_pinnableslice_destroy(c->owner);
 }
 
-/* Bytes of a piece that begins at `from`, wanted from `at` on and at most to the extent's end. */
-static enum err_code wrap_piece(rocksdb_pinnableslice_t *s, const struct extent *x, uint64_t from,
-				uint64_t at, struct chunk **out, struct err *e)
+enum err_code rdb_wrap_piece(rocksdb_pinnableslice_t *s, const struct extent *x, uint64_t from,
+			     uint64_t at, struct chunk **out, struct err *e)
 {
 	struct bytes piece = rdb_value(s);
 	uint64_t skip = at - from, end = x->start + x->length;
@@ -43,7 +42,7 @@ static enum err_code read_piece(struct rdb *r, const struct extent *x, uint64_t 
 		return rc;
 	if (s == NULL)
 		return err_set(e, ERR_NOTFOUND, "no piece there");
-	return wrap_piece(s, x, from, at, out, e);
+	return rdb_wrap_piece(s, x, from, at, out, e);
 }
 
 /* Finds where the piece begins that covers `at`, when it could be anywhere before. */

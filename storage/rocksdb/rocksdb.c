@@ -66,7 +66,7 @@ static rocksdb_options_t *rows_options(struct rdb *r)
 	rocksdb_options_t *o = bulk_options(r->write_buffer);
 
 	rocksdb_options_set_enable_blob_files(o, 1);
-	rocksdb_options_set_min_blob_size(o, 4096);
+	rocksdb_options_set_min_blob_size(o, RDB_ROW_APART);
 	rocksdb_options_set_blob_compression_type(o, rocksdb_no_compression);
 	/* the collector turns it on when it pays */
 	rocksdb_options_set_enable_blob_gc(o, 0);
@@ -131,6 +131,8 @@ static void make_options(struct rdb *r)
 	r->reads = rocksdb_readoptions_create();
 	r->row_reads = rocksdb_readoptions_create();
 	rocksdb_readoptions_set_verify_checksums(r->row_reads, 0);
+	r->reads_now = rocksdb_readoptions_create();
+	rocksdb_readoptions_set_read_tier(r->reads_now, 1); /* what is in memory */
 	r->synced = rocksdb_writeoptions_create();
 	rocksdb_writeoptions_set_sync(r->synced, 1);
 	r->unsynced = rocksdb_writeoptions_create();
@@ -254,6 +256,8 @@ static void free_options(struct rdb *r)
 		rocksdb_readoptions_destroy(r->reads);
 	if (r->row_reads != NULL)
 		rocksdb_readoptions_destroy(r->row_reads);
+	if (r->reads_now != NULL)
+		rocksdb_readoptions_destroy(r->reads_now);
 	if (r->synced != NULL)
 		rocksdb_writeoptions_destroy(r->synced);
 	if (r->unsynced != NULL)
@@ -450,6 +454,8 @@ const struct engine engine_rocksdb = {
 	.write_close = rdb_write_close,
 	.lookup = lookup,
 	.read = rdb_read,
+	.lookup_now = rdb_lookup_now,
+	.read_now = rdb_read_now,
 	.concat = rdb_concat,
 	.reuse = rdb_reuse,
 	.drop = rdb_drop,

@@ -163,6 +163,21 @@ static void one_writer_may_commit_many_times(void **state)
 	CHECK(f, 1, 1, at, true);
 }
 
+/* What is had at once is what is had otherwise. */
+static void check_read_now(struct fixture *f, const struct extent *x, uint64_t at,
+			   const struct chunk *want)
+{
+	struct chunk *c;
+	enum err_code rc = store_read_now(f->store, x, at, &c, &f->err);
+
+	if (rc == ERR_BUSY)
+		return;
+	OK(f, rc);
+	assert_int_equal(c->len, want->len);
+	assert_memory_equal(c->data, want->data, c->len);
+	chunk_unref(c);
+}
+
 static void check_read(struct fixture *f, const struct extent *x, uint64_t at)
 {
 	struct chunk *c;
@@ -171,6 +186,7 @@ static void check_read(struct fixture *f, const struct extent *x, uint64_t at)
 	assert_true(c->len > 0 && c->len <= CHUNK_MAX - at % CHUNK_MAX);
 	assert_true(at + c->len <= x->start + x->length);
 	assert_true(content_is(1, at, c->data, c->len));
+	check_read_now(f, x, at, c);
 	chunk_unref(c);
 }
 
@@ -195,6 +211,31 @@ static void reads_begin_at_any_offset(void **state)
 		check_read(f, x, x->start + x->length - 1);
 	}
 	upload_free(u);
+}
+
+/* An engine that can do that at all. */
+static void a_short_upload_just_stored_is_had_at_once(void **state)
+{
+	struct fixture *f = *state;
+	const bool can = strcmp(f->variant->engine, "faulty") != 0;
+	struct upload_id id = id_of(1);
+	struct upload *u = NULL;
+	struct chunk *c = NULL;
+
+	RUN(f, .id = 1, .seed = 1, .to = 3000, .finish = true);
+	assert_int_equal(store_lookup_now(f->store, &id, &u, &f->err), can ? ERR_OK : ERR_BUSY);
+	if (!can)
+		return;
+	assert_true(u->finished && u->offset == 3000);
+	OK(f, store_read_now(f->store, &u->extents[0], u->extents[0].start, &c, &f->err));
+	assert_int_equal(c->len, 3000);
+	assert_true(content_is(1, 0, c->data, c->len));
+	OK(f, drop_code(f, 1));
+	assert_int_equal(store_read_now(f->store, &u->extents[0], u->extents[0].start, &c, &f->err),
+			 ERR_NOTFOUND);
+	chunk_unref(c); /* a reader keeps what it has */
+	upload_free(u);
+	assert_int_equal(store_lookup_now(f->store, &id, &u, &f->err), ERR_NOTFOUND);
 }
 
 static void a_part_of_an_extent_is_never_read_beyond(void **state)
@@ -1081,6 +1122,7 @@ static int teardown(void **state)
 	X(many_small_appends_stay_one_upload)                        \
 	X(one_writer_may_commit_many_times)                          \
 	X(reads_begin_at_any_offset)                                 \
+	X(a_short_upload_just_stored_is_had_at_once)                 \
 	X(a_part_of_an_extent_is_never_read_beyond)                  \
 	X(a_record_keeps_what_it_was_given)                          \
 	X(metadata_beyond_the_limit_is_refused)                      \
