@@ -71,9 +71,8 @@ static rocksdb_options_t *rows_options(struct rdb *r)
 	/* the collector turns it on when it pays */
 	rocksdb_options_set_enable_blob_gc(o, 0);
 	rocksdb_options_set_blob_gc_age_cutoff(o, 1.0);
-	/* A file of this family holds keys only, of a few hundred MiB of rows: what the collector
-	 * takes at a time. */
-	rocksdb_options_set_target_file_size_base(o, 256 << 10);
+	/* Millions of short rows make hundreds of such files, which can all be open. */
+	rocksdb_options_set_target_file_size_base(o, 16 << 20);
 	return o;
 }
 
@@ -129,6 +128,9 @@ static void make_options(struct rdb *r)
 	r->cf_options[CF_ROWS] = rows_options(r);
 	r->cf_options[CF_SEGMENTS] = segments_options();
 	r->reads = rocksdb_readoptions_create();
+	/* The server keeps what it has looked up, and ids are random: nobody asks for the neighbours
+	 * of a record. The cache is for what goes through them in order. */
+	rocksdb_readoptions_set_fill_cache(r->reads, 0);
 	r->row_reads = rocksdb_readoptions_create();
 	rocksdb_readoptions_set_verify_checksums(r->row_reads, 0);
 	r->reads_now = rocksdb_readoptions_create();
