@@ -42,15 +42,21 @@ static int start(const char *config)
 static int start_roomy(void **state)
 {
 	(void)state;
-	return start("upload { min_free = 0; }\nhttp { timeout = 3s; stop_grace = 60s; }\n"
+	return start("upload { min_free = 0; }\nhttp { stop_grace = 60s; }\n"
 		     "fetch { cache = 256mb; memory = 256mb; }\n");
+}
+
+static int start_impatient(void **state)
+{
+	(void)state;
+	return start("upload { min_free = 0; }\nhttp { timeout = 3s; }\n");
 }
 
 /* Where every page comes from the store, and answers may hold next to nothing. */
 static int start_narrow(void **state)
 {
 	(void)state;
-	return start("upload { min_free = 0; memory = 1mb; }\nhttp { timeout = 10s; }\n"
+	return start("upload { min_free = 0; memory = 1mb; }\n"
 		     "fetch { cache = 0; memory = 1mb; }\n");
 }
 
@@ -468,11 +474,13 @@ int main(void)
 		cmocka_unit_test(whoever_sends_no_more_is_answered),
 		cmocka_unit_test(http_1_0_is_answered),
 		cmocka_unit_test(those_who_leave_cost_nothing),
-		cmocka_unit_test(whoever_takes_nothing_is_cut_in_time),
 		cmocka_unit_test(a_stalled_reader_costs_a_few_kilobytes),
 		cmocka_unit_test(what_was_sent_is_counted),
 		cmocka_unit_test(a_stopping_server_sends_to_the_end),
 		cmocka_unit_test(a_server_in_a_hurry_cuts),
+	};
+	const struct CMUnitTest impatient[] = {
+		cmocka_unit_test(whoever_takes_nothing_is_cut_in_time),
 	};
 	const struct CMUnitTest narrow[] = {
 		cmocka_unit_test(every_size_around_a_page_arrives_whole),
@@ -487,5 +495,7 @@ int main(void)
 
 	(void)setrlimit(RLIMIT_NOFILE, &files);
 	failed = cmocka_run_group_tests_name("direct", roomy, start_roomy, stop);
+	failed +=
+		cmocka_run_group_tests_name("direct, impatient", impatient, start_impatient, stop);
 	return failed + cmocka_run_group_tests_name("direct, narrow", narrow, start_narrow, stop);
 }
