@@ -116,7 +116,7 @@ ENGINE  := test_engine test_scrub test_rocksdb
 PROTO   := test_put test_fetch test_direct test_head test_library test_limits test_faults test_stop test_tls \
            test_nginx test_tus test_tus_extensions test_checksum test_concat \
            test_rufh test_handover test_keep test_manage test_logs test_cut \
-           test_sandbox test_proxy test_grants test_reuse test_quota test_hosts test_admin test_expire
+           test_sandbox test_proxy test_live_nginx test_grants test_reuse test_quota test_hosts test_admin test_expire
 FUZZ    := fuzz_token fuzz_grant fuzz_range fuzz_digest_header fuzz_params fuzz_config fuzz_sf fuzz_metadata \
            fuzz_concat fuzz_checksum fuzz_details fuzz_envelope fuzz_seal_header fuzz_seal_payload fuzz_ogg fuzz_photo
 
@@ -130,7 +130,7 @@ SOAK    := tests/soak/soak.c tests/soak/ledger.c tests/soak/deeds.c tests/soak/b
 # Suites of librestante and of the media files' preparation, and of the command (scripts).
 LIBRARY := test_envelope test_token_api test_grant_api test_voice test_video test_key test_seal test_tamper test_age_vectors test_age_tool test_transport test_patience test_trust test_http2 test_client test_wiped test_retry test_fetching test_part_file test_answers test_seek test_live test_photo test_photo_limits test_thumbhash test_ciphertext test_source test_upload test_resume test_operator
 ALONE   := proto/test_cut proto/test_handover proto/test_limits library/test_patience library/test_live
-COMMAND := headers install embedding put get token grant integration settings usage metrics secrecy operator backup service
+COMMAND := headers install embedding put get live token grant integration settings usage metrics secrecy operator backup service
 
 # The shared library; named here, as what is asked for below is read in this order.
 SONAME := librestante.so.0
