@@ -98,6 +98,110 @@ describe(OURS, () => {
 	});
 });
 
+/* ---- following ---- */
+
+/* Reads what a token stands for, as it comes. */
+class Follower {
+	constructor(token) {
+		this.pieces = [];
+		this.size = 0;
+		this.waiting = [];
+		this.ended = this.read(token);
+		this.ended.catch(() => {}); /* whoever wants to know awaits it */
+	}
+
+	async read(token) {
+		const answer = await fetch(`${media}/${token}`);
+		expect(answer.status).toBe(200);
+		this.length = answer.headers.get('Content-Length');
+		const reader = answer.body.getReader();
+		for (;;) {
+			const { done, value } = await reader.read();
+			if (done)
+				return;
+			this.pieces.push(value);
+			this.size += value.length;
+			this.came = performance.now();
+			this.waiting.splice(0).forEach((look) => look());
+		}
+	}
+
+	/* Until so many bytes have come; it fails if the answer has ended before. */
+	async has(size) {
+		while (this.size < size)
+			await Promise.race([new Promise((resolve) => this.waiting.push(resolve)),
+				this.ended.then(() => {
+					if (this.size < size)
+						throw new Error(`ended after ${this.size} of ${size} bytes`);
+				})]);
+	}
+}
+
+/* Sends in chunks, none of which leaves before those in front of it were heard: an answer that is
+ * held back anywhere would wait for ever. */
+async function sendAndFollow(source, chunkSize, options) {
+	let follower, sent = 0, answered = 0;
+	const late = [];
+	const all = send(source, {
+		chunkSize,
+		onBeforeRequest: async (req) => {
+			if (req.getMethod() !== 'PATCH')
+				return;
+			await follower.has(sent);
+			late.push(follower.came === undefined ? 0 : follower.came - answered);
+			sent += chunkSize;
+		},
+		onAfterResponse: (req, res) => {
+			answered = performance.now();
+			follower ??= new Follower(res.getHeader('Media-Token'));
+		},
+		...options,
+	});
+	await all;
+	await follower.ended;
+	return { follower, late };
+}
+
+describe(`${OURS}, following an upload`, () => {
+	for (const [promise, length, from, options] of [
+		['whose length is known', '500000', (source) => source, {}],
+		['whose length is told at the end', null, (source) => source.stream().getReader(),
+			{ uploadLengthDeferred: true }],
+	]) {
+		it(`${promise}, has each piece while the next is still to be sent`, async () => {
+			const source = blob(500000);
+			const { follower, late } = await sendAndFollow(from(source), 100000, options);
+			expect(follower.length).toBe(length);
+			expect(await same(new Blob(follower.pieces), source)).toBeTrue();
+			expect(late.length).toBeGreaterThanOrEqual(5);
+			expect(Math.max(...late)).toBeLessThan(2000); /* ms */
+		});
+
+		it(`${promise}, learns that it was deleted`, async () => {
+			let follower, patches = 0;
+			const upload = new tus.Upload(from(blob(500000)), { endpoint, chunkSize: 100000,
+				retryDelays: null, ...options,
+				onAfterResponse: (req, res) => {
+					follower ??= new Follower(res.getHeader('Media-Token'));
+				} });
+			await new Promise((resolve, reject) => {
+				upload.options.onError = reject;
+				upload.options.onBeforeRequest = (req) => {
+					if (req.getMethod() !== 'PATCH' || ++patches < 2)
+						return null;
+					resolve();
+					return new Promise(() => {}); /* the second one never leaves */
+				};
+				upload.start();
+			});
+			await follower.has(100000);
+			await tus.Upload.terminate(upload.url);
+			await expectAsync(follower.ended).toBeRejected();
+			expect(follower.size).toBe(100000);
+		});
+	}
+});
+
 /* ---- runs them ---- */
 
 const tell = (what) => fetch('/said', { method: 'POST', body: JSON.stringify(what) });

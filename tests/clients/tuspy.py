@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""tuspy.py ENDPOINT FILE whole|resumed|async - sends FILE in chunks, each with its checksum, and
-prints the token of the last answer."""
+"""tuspy.py ENDPOINT FILE whole|resumed|async [UPLOAD] - sends FILE in chunks, each with its checksum,
+and prints the token of the last answer. UPLOAD is the address of one that was created already."""
 import asyncio
 import sys
 
@@ -9,7 +9,7 @@ from tusclient.client import TusClient
 CHUNK = 300_000
 
 
-def main(endpoint, path, how):
+def main(endpoint, path, how, url=None):
     client = TusClient(endpoint)
     wanted = {"chunk_size": CHUNK, "upload_checksum": True}
     if how == "async":
@@ -17,7 +17,7 @@ def main(endpoint, path, how):
         asyncio.run(uploader.upload())
     else:
         wanted["metadata"] = {"filename": "photo.jpg"}
-        uploader = client.uploader(path, **wanted)
+        uploader = client.uploader(path, url=url, **wanted)
         if how == "resumed":
             uploader.upload(stop_at=2 * CHUNK)
             uploader = client.uploader(path, url=uploader.url, **wanted)
