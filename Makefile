@@ -74,7 +74,7 @@ SERVER  := src/server/settings/settings.c src/server/settings/settings_table.c s
            src/server/http/http.c src/server/http/loop.c src/server/http/daemons.c src/server/http/conn.c \
            src/server/http/request.c src/server/http/head.c src/server/http/way.c src/server/http/native.c \
            src/server/http/respond.c src/server/http/count.c src/server/http/answer_head.c \
-           src/server/http/direct.c src/server/http/direct_send.c src/server/listen.c \
+           src/server/http/direct.c src/server/http/direct_send.c src/server/http/kept.c src/server/http/intake.c src/server/http/rest.c src/server/listen.c \
            src/server/tls.c src/server/address.c src/server/census.c src/server/permit/quota.c src/server/permit/minute.c src/server/permit/meter.c src/server/running.c src/server/live.c src/server/details.c \
            src/server/claims.c src/server/restore.c src/server/owner.c src/server/run.c src/server/permit/permit.c src/server/permit/admission.c src/server/permit/challenge.c src/server/permit/reuse.c
 

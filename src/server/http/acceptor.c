@@ -117,17 +117,6 @@ static void turn_away(int fd, bool tls)
 	(void)close(fd);
 }
 
-/* TCP_DEFER_ACCEPT: the first bytes are there when a connection is. */
-static bool looks_like_upload(int fd)
-{
-	char head[5] = { 0 };
-	ssize_t n = recv(fd, head, sizeof(head), MSG_PEEK | MSG_DONTWAIT);
-
-	return n == (ssize_t)sizeof(head) &&
-	       (memcmp(head, "PUT /", 5) == 0 || memcmp(head, "POST ", 5) == 0 ||
-		memcmp(head, "PATCH", 5) == 0);
-}
-
 static void welcome(struct acceptor *a, const struct listener *l, struct accepted *in)
 {
 	const int one = 1, unsent = UNSENT_MAX;
@@ -141,7 +130,6 @@ static void welcome(struct acceptor *a, const struct listener *l, struct accepte
 	metric_add(METRIC_CONNECTIONS, 1);
 	(void)setsockopt(in->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	(void)setsockopt(in->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
-	in->uploads = !l->tls && looks_like_upload(in->fd);
 	a->give(a->ctx, in);
 }
 

@@ -16,7 +16,6 @@ struct acceptor;
 struct accepted {
 	int fd; /* non-blocking, close-on-exec; the receiver's */
 	bool tls;
-	bool uploads; /* its first request looks like an upload */
 	struct sockaddr_storage sa;
 	socklen_t sa_len;
 };

@@ -35,7 +35,7 @@ void answer_head_write(FILE *f, const struct answer_head *h)
 	(void)fputs("\r\n", f);
 }
 
-char *answer_head_text(const struct answer_head *h, size_t *len)
+static char *to_text(const struct answer_head *h, bool body, size_t *len)
 {
 	char *text = NULL;
 	FILE *f = open_memstream(&text, len);
@@ -43,8 +43,20 @@ char *answer_head_text(const struct answer_head *h, size_t *len)
 	if (f == NULL)
 		return NULL;
 	answer_head_write(f, h);
+	if (body)
+		(void)fwrite(h->reply->text, 1, h->reply->size, f);
 	if (fclose(f) == 0)
 		return text;
 	free(text);
 	return NULL;
+}
+
+char *answer_head_text(const struct answer_head *h, size_t *len)
+{
+	return to_text(h, false, len);
+}
+
+char *answer_text(const struct answer_head *h, size_t *len)
+{
+	return to_text(h, h->reply->kind == REPLY_TEXT, len);
 }

@@ -24,4 +24,7 @@ void answer_head_write(FILE *f, const struct answer_head *h);
 /* The same as a heap string of *len bytes; NULL without memory. */
 char *answer_head_text(const struct answer_head *h, size_t *len);
 
+/* The same with the body behind it, if that is a text. */
+char *answer_text(const struct answer_head *h, size_t *len);
+
 #endif

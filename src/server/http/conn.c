@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <linux/tcp.h>
@@ -19,14 +20,31 @@ struct conn *conn_of(struct MHD_Connection *mc)
 	return MHD_get_connection_info(mc, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 }
 
-/* The kernel counts the end of the client's direction as a byte. */
-bool conn_is_quiet(struct request *r)
+/* Bytes that have ever come from its client. The kernel counts the end of the client's direction as
+ * one. */
+static uint64_t received(const struct conn *c)
 {
 	struct tcp_info info = { 0 };
 	socklen_t n = sizeof(info);
 
-	return getsockopt(request_fd(r), IPPROTO_TCP, TCP_INFO, &info, &n) == 0 &&
-	       info.tcpi_bytes_received == conn_of(r->mc)->heard;
+	return getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 ? info.tcpi_bytes_received
+									: UINT64_MAX;
+}
+
+bool conn_is_quiet(struct request *r)
+{
+	const struct conn *c = conn_of(r->mc);
+
+	return received(c) == c->heard;
+}
+
+bool conn_holds_nothing(struct request *r)
+{
+	const struct conn *c = conn_of(r->mc);
+	const uint64_t all = received(c);
+	int unread = 0;
+
+	return ioctl(c->fd, FIONREAD, &unread) == 0 && all - (uint64_t)unread == c->heard;
 }
 
 /* Lets go of a request, however it ended. */
@@ -40,6 +58,7 @@ static void request_free(struct request *r)
 		count_ended(r);
 	chunk_unref(r->piece.chunk);
 	reply_unref(r->reply);
+	free(r->kept);
 	free(r);
 }
 
@@ -117,32 +136,41 @@ static void check_operator(struct conn *c)
 	(void)shutdown(c->fd, SHUT_RDWR);
 }
 
-void conn_on_connection(void *cls, struct MHD_Connection *mc, void **socket_context,
-			enum MHD_ConnectionNotificationCode what)
+static struct conn *begin(struct side *side, struct MHD_Connection *mc)
 {
-	struct side *side = cls;
 	struct loop *l = side->loop;
-	struct conn *c = *socket_context;
-	const bool asks = side->pool == OPERATOR;
+	struct conn *c = calloc(1, sizeof(*c));
 
-	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-		c = calloc(1, sizeof(*c));
-		if (asks)
-			atomic_fetch_add(&l->operator_count, 1);
-		if (c == NULL)
-			return; /* its requests are cut */
-		c->asks = asks;
-		c->loop = l;
-		c->fd = MHD_get_connection_info(mc, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-		DL_APPEND(l->conns, c);
-		*socket_context = c;
-		if (asks)
-			check_operator(c);
-		return;
-	}
-	*socket_context = NULL;
-	if (c != NULL && c->taken)
-		return;
+	if (side->pool == OPERATOR)
+		atomic_fetch_add(&l->operator_count, 1);
+	if (c == NULL)
+		return NULL; /* its requests are cut */
+	c->asks = side->pool == OPERATOR;
+	c->loop = l;
+	c->fd = MHD_get_connection_info(mc, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	DL_APPEND(l->conns, c);
+	if (c->asks)
+		check_operator(c);
+	return c;
+}
+
+/* The library begins with a connection, or takes one back. */
+static struct conn *begin_or_return(struct side *side, struct MHD_Connection *mc)
+{
+	struct conn *c = side->loop->returning;
+
+	if (c == NULL)
+		return begin(side, mc);
+	side->loop->returning = NULL;
+	c->taken = false;
+	return c;
+}
+
+static void end(struct side *side, struct MHD_Connection *mc, struct conn *c)
+{
+	const bool asks = side->pool == OPERATOR;
+	struct loop *l = side->loop;
+
 	if (!asks)
 		acceptor_left(l->http->acceptor,
 			      MHD_get_connection_info(mc, MHD_CONNECTION_INFO_CLIENT_ADDRESS)
@@ -152,11 +180,33 @@ void conn_on_connection(void *cls, struct MHD_Connection *mc, void **socket_cont
 	conn_free(c);
 }
 
+void conn_on_connection(void *cls, struct MHD_Connection *mc, void **socket_context,
+			enum MHD_ConnectionNotificationCode what)
+{
+	struct conn *c = *socket_context;
+
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		*socket_context = begin_or_return(cls, mc);
+		return;
+	}
+	*socket_context = NULL;
+	if (c == NULL || !c->taken)
+		end(cls, mc, c);
+}
+
+void conn_end_request(struct conn *c)
+{
+	count_sent(c->request);
+	forget_request(c);
+	c->fresh = false; /* whoever has it looks for himself */
+}
+
 void conn_end_taken(struct conn *c, const struct sockaddr *peer)
 {
 	struct loop *l = c->loop;
 
-	count_sent(c->request);
+	if (c->request != NULL)
+		count_sent(c->request);
 	conn_free(c);
 	acceptor_left(l->http->acceptor, peer);
 	atomic_fetch_sub(&l->conn_count, 1);

@@ -55,8 +55,7 @@ static bool start_daemon(struct loop *l, enum pool pool, const struct settings *
 
 bool daemons_start(struct loop *l, const struct settings *set, bool tls, int admin_fd)
 {
-	return start_daemon(l, SMALL, set, -1) && start_daemon(l, LARGE, set, -1) &&
-	       (!tls || start_daemon(l, TLS, set, -1)) &&
+	return start_daemon(l, PLAIN, set, -1) && (!tls || start_daemon(l, TLS, set, -1)) &&
 	       (admin_fd < 0 || start_daemon(l, OPERATOR, set, dup(admin_fd)));
 }
 

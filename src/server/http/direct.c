@@ -108,6 +108,27 @@ void direct_close(struct direct *d)
 	(void)close(d->fd);
 }
 
+static socklen_t peer_size(const struct direct *d)
+{
+	return d->peer.any.sa_family == AF_INET6 ? sizeof(d->peer.in6) : sizeof(d->peer.in4);
+}
+
+void direct_return(struct direct *d)
+{
+	struct loop *l = d->loop;
+
+	(void)epoll_ctl(l->direct.epoll_fd, EPOLL_CTL_DEL, d->fd, NULL);
+	forget(d);
+	l->returning = d->conn;
+	if (MHD_add_connection(l->sides[PLAIN].daemon, d->fd, &d->peer.any, peer_size(d)) ==
+		    MHD_YES ||
+	    l->returning == NULL)
+		return;
+	/* it has closed the socket, and told nobody */
+	l->returning = NULL;
+	conn_end_taken(d->conn, &d->peer.any);
+}
+
 /* ---- whose turn it is ---- */
 
 void direct_turn_for(struct direct *d)

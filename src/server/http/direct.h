@@ -38,7 +38,7 @@ struct direct_kind {
 struct direct { /* the first part of what its kind needs */
 	const struct direct_kind *kind;
 	struct loop *loop;
-	struct request *request;
+	struct request *request; /* NULL: between two */
 	int fd;
 	bool by_reset;   /* closed before its time it has to be reset; set before it is entered */
 	uint32_t events; /* not told of yet */
@@ -76,6 +76,10 @@ void direct_leave(struct direct *d);
 
 /* Ends a connection that was taken over, and its request, and takes d out of the set. */
 void direct_close(struct direct *d);
+
+/* Takes d, which was taken over and has no request, out of the set: the library takes its
+ * connection back. */
+void direct_return(struct direct *d);
 
 /* It gets a turn. */
 void direct_turn_for(struct direct *d);

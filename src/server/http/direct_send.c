@@ -368,7 +368,7 @@ static const struct direct_kind sending = { .move = move, .look = look, .over = 
 bool direct_sends(struct request *r)
 {
 	return r->reply->kind == REPLY_STREAM && r->reply->read != NULL && !r->head_only &&
-	       (r->side->pool == SMALL || r->side->pool == LARGE) && conn_is_quiet(r);
+	       r->side->pool == PLAIN && conn_is_quiet(r);
 }
 
 enum MHD_Result direct_send(struct request *r, const struct own_field *own, size_t own_count)

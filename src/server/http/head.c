@@ -134,5 +134,6 @@ enum MHD_Result head_look(struct request *r, const char *method, const char *ver
 	r->handler = r->route.handler;
 	if (r->handler->choose != NULL)
 		r->handler = r->handler->choose(r);
+	intake_expect(r);
 	return MHD_YES;
 }

@@ -27,13 +27,14 @@
 #include "server/route.h"
 
 /* A loop has a daemon of the library for each kind of connection. */
-enum pool { SMALL, LARGE, TLS, OPERATOR, POOLS };
+enum pool { PLAIN, TLS, OPERATOR, POOLS };
 
-/* Most connections ask for little: a small pool keeps parked ones cheap. Those that open with an
- * upload get the size at which reading costs least. In bytes. */
+/* Most connections ask for little, and long bodies pass by the pool: a small one keeps parked
+ * connections cheap. Under TLS they pass through, and it has the size at which reading costs least.
+ * In bytes. */
 static inline size_t pool_size(enum pool pool)
 {
-	return (size_t)(pool == SMALL || pool == OPERATOR ? 12 : 64) << 10;
+	return (size_t)(pool == TLS ? 64 : 12) << 10;
 }
 
 struct conn { /* one TCP connection */
@@ -71,6 +72,7 @@ struct loop {
 	int64_t look_ms;              /* when to look at all connections */
 	int64_t turn_ns;              /* when this turn began: what it finds has come by then */
 	struct direct_set direct;
+	struct conn *returning; /* taken over once, while the library takes it back */
 	pthread_mutex_t
 		lock; /* arrivals; whether its requests stand, and where their sockets are */
 	struct arrival *arrivals;
@@ -91,6 +93,7 @@ enum state { AT_HEAD, AT_BODY, AT_DONE, DISCARDING, LINGERING, ANSWERED, STATES 
 struct request {
 	struct side *side;
 	struct MHD_Connection *mc; /* NULL: taken over from the library */
+	struct kept *kept;         /* the fields of its head, if they are to outlive mc */
 	struct direct *direct;     /* its socket is in the loop's own set; under the loop's lock */
 	const struct settings *settings; /* of its host, however often they are reloaded */
 	const struct handler *handler;
@@ -132,6 +135,14 @@ void request_idle(struct request *r);
 
 enum stand request_stand(struct request *r);
 
+/* ---- kept.c: a head that outlives the library's connection ---- */
+
+/* Copies its fields, before anybody has been shown one. Nothing changes without memory. */
+void kept_make(struct request *r);
+
+/* Shows each, as MHD_get_connection_values_n() does. */
+void kept_each(const struct kept *k, MHD_KeyValueIteratorN each, void *cls);
+
 /* ---- head.c: whether a head is sound, which host and which handler it is for ---- */
 
 /* Sets r->handler, or answers. MHD_NO: the connection is to be cut. */
@@ -149,6 +160,9 @@ enum MHD_Result way_on_request(void *cls, struct MHD_Connection *mc, const char 
 /* A request that brings its body too slowly is answered, and what it brought stays. Time in which
  * it waited for us does not count. */
 void way_check_pace(struct request *r, const struct settings *s, int64_t now_ms);
+
+/* It goes on, after a wait or without one. */
+void way_go_on(struct request *r);
 
 /* The library has ended the request, and its answer may not have been sent yet. */
 void way_answer_late(struct request *r);
@@ -168,6 +182,15 @@ enum MHD_Result respond_refuse(struct request *r, int status, const char *detail
  * it could not be written. */
 bool respond_by_hand(struct request *r);
 
+/* ---- intake.c: long bodies from plain connections, past the library ---- */
+
+/* Before its handler has seen the request: its body may be one. */
+void intake_expect(struct request *r);
+
+/* Takes the connection over, with what is left of the body; the library is to be told MHD_NO then.
+ * False: it goes on in the library. */
+bool intake_begin(struct request *r);
+
 /* ---- direct_send.c: streams to plain connections, past the library ---- */
 
 /* Whether its answer is one, and the last on its connection: who has asked for more already, or has
@@ -176,6 +199,10 @@ bool direct_sends(struct request *r);
 
 /* Takes the connection over and sends r->reply, with these fields too. MHD_NO, whatever comes. */
 enum MHD_Result direct_send(struct request *r, const struct own_field *own, size_t own_count);
+
+/* On a connection that was taken over: all of it at once. *stay is whether the connection may be
+ * kept, then whether it is. False as above. */
+bool respond_taken(struct request *r, bool *stay);
 
 /* ---- native.c: a reply as the library's response; NULL without memory. Any thread ---- */
 
@@ -209,7 +236,14 @@ struct conn *conn_of(struct MHD_Connection *mc);
  * holds nothing of a next one, and the client has not closed its direction. */
 bool conn_is_quiet(struct request *r);
 
-/* The end of one that was taken over, and of its request: all but its socket. */
+/* Whether the library has read nothing yet of what comes behind the requests so far: all that has
+ * come is in the kernel. */
+bool conn_holds_nothing(struct request *r);
+
+/* The end of the request on one that was taken over. */
+void conn_end_request(struct conn *c);
+
+/* The end of one that was taken over, and of its request, if any: all but its socket. */
 void conn_end_taken(struct conn *c, const struct sockaddr *peer);
 
 /* ---- daemons.c: the library in a loop. Before its thread starts, and after it has ended ---- */

@@ -7,32 +7,15 @@
 
 #include "server/http/answer_head.h"
 
-static char *write_out(const struct reply *reply, bool head_only, const struct own_field *own,
-		       size_t own_count, size_t *len)
-{
-	char *text = NULL;
-	FILE *f = open_memstream(&text, len);
-
-	if (f == NULL)
-		return NULL;
-	answer_head_write(
-		f, &(struct answer_head){
-			   .reply = reply, .own = own, .own_count = own_count, .close = true });
-	if (!head_only && reply->kind == REPLY_TEXT)
-		(void)fwrite(reply->text, 1, reply->size, f);
-	if (fclose(f) != 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
-}
-
 bool linger_start(struct lingering *l, const struct reply *reply, bool head_only,
 		  const struct own_field *own, size_t own_count, int fd, gnutls_session_t tls,
 		  int64_t now_ms)
 {
 	size_t len;
-	char *text = write_out(reply, head_only, own, own_count, &len);
+	const struct answer_head h = {
+		.reply = reply, .own = own, .own_count = own_count, .close = true
+	};
+	char *text = head_only ? answer_head_text(&h, &len) : answer_text(&h, &len);
 	ssize_t sent = -1;
 
 	if (text == NULL)

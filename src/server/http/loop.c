@@ -35,7 +35,7 @@ bool loop_give(struct loop *l, const struct accepted *in)
 	if (a == NULL)
 		return false;
 	*a = (struct arrival){ .fd = in->fd, .sa = in->sa, .sa_len = in->sa_len };
-	a->pool = in->tls ? TLS : in->uploads ? LARGE : SMALL;
+	a->pool = in->tls ? TLS : PLAIN;
 	atomic_fetch_add(&l->conn_count, 1);
 	pthread_mutex_lock(&l->lock);
 	LL_PREPEND(l->arrivals, a);
@@ -80,7 +80,7 @@ static void dismiss(struct loop *l, int phase)
 	struct conn *c;
 
 	DL_FOREACH (l->conns, c) {
-		if (c->taken)
+		if (c->taken && c->request != NULL)
 			continue;
 		if (phase == CUTTING || (c->request == NULL && !c->asks))
 			(void)shutdown(c->fd, phase == CUTTING ? SHUT_RDWR : SHUT_RD);

@@ -2,9 +2,12 @@
 
 #include <assert.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
+#include "server/http/answer_head.h"
 #include "server/problem.h"
 
 /* A refused body this small is read to its end, so that the connection lives on. */
@@ -56,6 +59,42 @@ bool respond_by_hand(struct request *r)
 	request_set_timeout(r, LINGER_SECONDS);
 	return linger_start(&r->linger, r->reply, r->head_only, own, n, request_fd(r),
 			    request_tls(r), clock_mono_ms());
+}
+
+/* RFC 9112 section 9.3. Nobody asks a client of HTTP/1.0 whether it would stay. */
+static bool may_stay(struct request *r)
+{
+	size_t n, k;
+	const char *v;
+
+	for (unsigned i = 0; (v = request_header_line(r, "Connection", i, &n)) != NULL; i++)
+		for (; n > 0; v += k, n -= k) {
+			if (n >= 5 && strncasecmp(v, "close", 5) == 0)
+				return false;
+			k = strcspn(v, ", \t");
+			k += strspn(v + k, ", \t");
+			k = k < n ? k : n;
+		}
+	return r->http11 && !leaving(r);
+}
+
+bool respond_taken(struct request *r, bool *stay)
+{
+	struct own_field own[OWN_FIELDS];
+	struct answer_head h = { .reply = r->reply, .own = own, .own_count = own_fields(r, own) };
+	size_t len;
+	ssize_t sent;
+	char *text;
+
+	*stay = *stay && may_stay(r);
+	h.close = !*stay;
+	text = answer_text(&h, &len);
+	if (text == NULL)
+		return false;
+	/* into an empty send buffer: it fits, or the connection is broken */
+	sent = send(request_fd(r), text, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	free(text);
+	return sent == (ssize_t)len;
 }
 
 /* Head of the request and head of the answer share the connection's pool, and an answer for which

@@ -55,6 +55,8 @@ static enum MHD_Result at_head(struct request *r)
 	}
 	way_move(r, AT_BODY);
 	pace_start(&r->pace, clock_mono_ms());
+	if (r->kept != NULL && conn_holds_nothing(r) && intake_begin(r))
+		return MHD_NO;
 	/* B5: an end that came with the head; the body may be here already, so time tells */
 	if (end_is_near(r))
 		request_set_timeout(r, 1);
@@ -91,6 +93,8 @@ static enum MHD_Result at_body(struct request *r, const char *data, size_t *size
 			return MHD_YES;
 		if (r->reply != NULL && respond_early(r, true) != MHD_YES)
 			return MHD_NO;
+		if (intake_begin(r))
+			return MHD_NO;
 		return client_left(r) ? MHD_NO : MHD_YES;
 	}
 	r->body_seen += *size;
@@ -120,6 +124,13 @@ static enum MHD_Result at_end(struct request *r)
 	return respond(r);
 }
 
+void way_go_on(struct request *r)
+{
+	if (r->stopped_ns != 0)
+		r->stood_ns += clock_mono_ns() - r->stopped_ns;
+	r->stopped_ns = 0;
+}
+
 enum MHD_Result way_on_request(void *cls, struct MHD_Connection *mc, const char *url,
 			       const char *method, const char *version, const char *data,
 			       size_t *size, void **req)
@@ -130,9 +141,7 @@ enum MHD_Result way_on_request(void *cls, struct MHD_Connection *mc, const char 
 	(void)url;
 	if (r == NULL || atomic_load(&r->side->loop->http->phase) == CUTTING)
 		return MHD_NO;
-	if (r->stopped_ns != 0)
-		r->stood_ns += clock_mono_ns() - r->stopped_ns;
-	r->stopped_ns = 0;
+	way_go_on(r);
 	if (!r->counted) {
 		r->counted = true;
 		r->mc = mc;
