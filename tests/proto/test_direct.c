@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include "base/clock.h"
 #include "tests/lib/client.h"
 #include "tests/lib/server.h"
+#include "tests/lib/tus.h"
 
 #define MB ((size_t)1 << 20)
 #define PAGE ((size_t)256 << 10)
@@ -425,6 +427,143 @@ static void what_was_sent_is_counted(void **state)
 			before + p.size + MB);
 }
 
+/* ---- answers whose end nobody knows yet ---- */
+
+/* An upload of unknown length of which n bytes are there, and somebody who follows it and has got
+ * those. */
+static struct client *follow(struct tus_upload *u, const char *version, size_t n)
+{
+	struct client *c = client_open(server.port);
+	uint8_t got[4096];
+	size_t k = 0;
+
+	fill_random(bytes, MOST, 99);
+	assert_int_equal(tus_create(&server, TUS_DEFERRED, "", u), 201);
+	assert_int_equal(tus_patch(u, 0, bytes, n), 204);
+	assert_true(
+		client_sendf(c, "GET /v1/media/%s HTTP/%s\r\nHost: t\r\n\r\n", u->token, version));
+	/* its head may come by itself */
+	while (k < n && k < sizeof(got)) {
+		assert_true(client_peek(c, 5000) > 0);
+		k = (size_t)recv(c->fd, got, sizeof(got), MSG_PEEK);
+		client_nap(5);
+	}
+	return c;
+}
+
+static void finish(const struct tus_upload *u, size_t from, size_t to)
+{
+	char length[64];
+	struct answer a;
+
+	(void)snprintf(length, sizeof(length), "Upload-Length: %zu\r\n", to);
+	tus_patch_answer(u, from, length, bytes + from, to - from, &a);
+	assert_int_equal(a.status, 204);
+	answer_free(&a);
+}
+
+static void assert_followed(struct client *c, size_t n, bool chunked)
+{
+	struct answer a;
+	char value[32];
+
+	client_answer(c, false, &a, NULL);
+	assert_int_equal(a.status, 200);
+	assert_false(answer_field(&a, "Content-Length", value, sizeof(value)));
+	assert_int_equal(answer_field(&a, "Transfer-Encoding", value, sizeof(value)), chunked);
+	assert_true(a.whole);
+	assert_int_equal(a.body_len, n);
+	assert_memory_equal(a.body, bytes, n);
+	answer_free(&a);
+	assert_true(client_closed_within(c, 1000));
+	client_close(c);
+}
+
+static void what_is_followed_ends_with_the_last_chunk(void **state)
+{
+	static const size_t steps[] = { 1, PAGE - 1, PAGE, 2 * MB + 5, 9 * MB };
+	struct tus_upload u;
+	struct client *c = follow(&u, "1.1", 10);
+	size_t at = 10;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		assert_int_equal(tus_patch(&u, at, bytes + at, steps[i]), 204);
+		at += steps[i];
+	}
+	finish(&u, at, at + 3);
+	assert_followed(c, at + 3, true);
+}
+
+static void http_1_0_follows_to_the_end_of_the_connection(void **state)
+{
+	struct tus_upload u;
+	struct client *c = follow(&u, "1.0", 10);
+
+	(void)state;
+	assert_int_equal(tus_patch(&u, 10, bytes + 10, MB), 204);
+	finish(&u, MB + 10, 2 * MB);
+	assert_followed(c, 2 * MB, false);
+}
+
+/* Whether the connection ends with a reset: an orderly end would be taken for that of the answer.
+ */
+static bool is_reset(struct client *c)
+{
+	uint8_t waste[4096];
+	ssize_t k;
+
+	do
+		k = recv(c->fd, waste, sizeof(waste), 0);
+	while (k > 0);
+	return k < 0 && errno == ECONNRESET;
+}
+
+static void http_1_0_takes_no_part_for_the_whole(void **state)
+{
+	struct tus_upload u;
+	struct client *c = follow(&u, "1.0", 100000);
+
+	(void)state;
+	assert_int_equal(tus_delete(&u), 204);
+	assert_true(is_reset(c));
+	client_close(c);
+	c = follow(&u, "1.0", 100000);
+	server_kill(&server);
+	assert_true(is_reset(c));
+	client_close(c);
+	server_again(&server);
+}
+
+static void http_1_1_takes_no_part_for_the_whole(void **state)
+{
+	struct tus_upload u;
+	struct client *c = follow(&u, "1.1", 100000);
+	struct answer a;
+
+	(void)state;
+	assert_int_equal(tus_delete(&u), 204);
+	client_answer(c, false, &a, NULL);
+	assert_int_equal(a.status, 200);
+	assert_false(a.whole);
+	answer_free(&a);
+	client_close(c);
+}
+
+static void who_leaves_while_nothing_comes_is_seen_to(void **state)
+{
+	struct tus_upload u;
+	struct client *c;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		c = follow(&u, i < 2 ? "1.1" : "1.0", 5000);
+		(i % 2 == 0 ? client_close : client_reset)(c);
+		assert_all_left(1000);
+		finish(&u, 5000, 6000);
+	}
+}
+
 /* ---- the end of the server ---- */
 
 static void a_stopping_server_sends_to_the_end(void **state)
@@ -476,6 +615,11 @@ int main(void)
 		cmocka_unit_test(those_who_leave_cost_nothing),
 		cmocka_unit_test(a_stalled_reader_costs_a_few_kilobytes),
 		cmocka_unit_test(what_was_sent_is_counted),
+		cmocka_unit_test(what_is_followed_ends_with_the_last_chunk),
+		cmocka_unit_test(http_1_0_follows_to_the_end_of_the_connection),
+		cmocka_unit_test(http_1_0_takes_no_part_for_the_whole),
+		cmocka_unit_test(http_1_1_takes_no_part_for_the_whole),
+		cmocka_unit_test(who_leaves_while_nothing_comes_is_seen_to),
 		cmocka_unit_test(a_stopping_server_sends_to_the_end),
 		cmocka_unit_test(a_server_in_a_hurry_cuts),
 	};
