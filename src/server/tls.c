@@ -15,6 +15,7 @@ struct identity {
 	gnutls_pcert_st chain[CHAIN_MAX];
 	unsigned chain_count;
 	gnutls_privkey_t key;
+	gnutls_datum_t tickets; /* what they are sealed with: GnuTLS makes new keys of it in time */
 	int64_t retired_ms;
 	struct identity *older;
 };
@@ -31,6 +32,9 @@ static void identity_free(struct identity *id)
 		gnutls_pcert_deinit(&id->chain[i]);
 	if (id->key != NULL)
 		gnutls_privkey_deinit(id->key);
+	if (id->tickets.data != NULL)
+		gnutls_memset(id->tickets.data, 0, id->tickets.size);
+	gnutls_free(id->tickets.data);
 	free(id);
 }
 
@@ -130,6 +134,8 @@ enum err_code tls_load(const char *certificate, const char *key, struct err *e)
 		rc = read_key(id, key, e);
 	if (rc == ERR_OK && !belong_together(id))
 		rc = err_set(e, ERR_INVALID, "certificate and key do not belong together");
+	if (rc == ERR_OK && gnutls_session_ticket_key_generate(&id->tickets) < 0)
+		rc = err_set(e, ERR_NOMEM, "a key for tickets");
 	if (rc != ERR_OK)
 		goto out;
 	show(id);
@@ -156,6 +162,14 @@ int tls_retrieve(gnutls_session_t session, const gnutls_datum_t *req_ca_rdn, int
 	*pcert_length = id->chain_count;
 	*pkey = id->key;
 	return 0;
+}
+
+void tls_offer_ticket(gnutls_session_t session)
+{
+	struct identity *id = atomic_load(&current);
+
+	if (id != NULL) /* else, as without memory, handshakes stay long */
+		(void)gnutls_session_ticket_enable_server(session, &id->tickets);
 }
 
 void tls_unload(void)

@@ -17,6 +17,11 @@ int tls_retrieve(gnutls_session_t session, const gnutls_datum_t *req_ca_rdn, int
 		 const gnutls_pk_algorithm_t *pk_algos, int pk_algos_length,
 		 gnutls_pcert_st **pcert, unsigned int *pcert_length, gnutls_privkey_t *pkey);
 
+/* For a session before its handshake: gives the client a ticket, with which its next handshake
+ * shows no certificate and needs no signature. Good until certificates are loaded anew, and for
+ * some hours at most. Any thread. */
+void tls_offer_ticket(gnutls_session_t session);
+
 void tls_unload(void);
 
 #endif

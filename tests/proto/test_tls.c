@@ -91,7 +91,8 @@ struct secure {
 	gnutls_certificate_credentials_t credentials;
 };
 
-static void secure_open(struct secure *s, int port)
+/* ticket: what an earlier session kept, or NULL. */
+static void secure_resume(struct secure *s, int port, const gnutls_datum_t *ticket)
 {
 	int rc;
 
@@ -101,12 +102,20 @@ static void secure_open(struct secure *s, int port)
 	assert_int_equal(gnutls_set_default_priority(s->session), 0);
 	assert_int_equal(gnutls_credentials_set(s->session, GNUTLS_CRD_CERTIFICATE, s->credentials),
 			 0);
+	if (ticket != NULL)
+		assert_int_equal(gnutls_session_set_data(s->session, ticket->data, ticket->size),
+				 0);
 	gnutls_transport_set_int(s->session, s->c->fd);
 	gnutls_handshake_set_timeout(s->session, 10000);
 	do
 		rc = gnutls_handshake(s->session);
 	while (rc < 0 && gnutls_error_is_fatal(rc) == 0);
 	assert_int_equal(rc, 0);
+}
+
+static void secure_open(struct secure *s, int port)
+{
+	secure_resume(s, port, NULL);
 }
 
 static bool secure_send(struct secure *s, const void *data, size_t n)
@@ -129,13 +138,14 @@ static bool secure_send(struct secure *s, const void *data, size_t n)
 /* All that comes, until `enough` was in it or the end: how much. */
 static size_t secure_read(struct secure *s, char *out, size_t size, const char *enough)
 {
+	unsigned tickets = 4; /* each is told as "again", as is a silence */
 	size_t n = 0;
 	ssize_t k;
 
 	out[0] = '\0';
 	while (n < size - 1) {
 		k = gnutls_record_recv(s->session, out + n, size - 1 - n);
-		if (k == GNUTLS_E_INTERRUPTED)
+		if (k == GNUTLS_E_INTERRUPTED || (k == GNUTLS_E_AGAIN && tickets-- > 0))
 			continue;
 		if (k <= 0)
 			break;
@@ -170,15 +180,21 @@ static void name_shown(struct secure *s, char *out, size_t size)
 	gnutls_x509_crt_deinit(crt);
 }
 
+static void asks_and_is_answered(struct secure *s)
+{
+	char text[2048];
+
+	assert_true(secure_send(s, "GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n", 34));
+	(void)secure_read(s, text, sizeof(text), "ok\n");
+	assert_memory_equal(text, "HTTP/1.1 200 ", 13);
+}
+
 static void answers_tls(int port)
 {
 	struct secure s;
-	char text[2048];
 
 	secure_open(&s, port);
-	assert_true(secure_send(&s, "GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n", 34));
-	(void)secure_read(&s, text, sizeof(text), "ok\n");
-	assert_memory_equal(text, "HTTP/1.1 200 ", 13);
+	asks_and_is_answered(&s);
 	secure_close(&s);
 }
 
@@ -301,6 +317,77 @@ static void a_handshake_left_half_done_harms_nobody(void **state)
 	answers_tls(tls_port(0));
 }
 
+/* ---- tickets ---- */
+
+static void take_ticket(gnutls_datum_t *ticket)
+{
+	struct secure s;
+
+	secure_open(&s, tls_port(0));
+	assert_int_equal(gnutls_session_is_resumed(s.session), 0);
+	asks_and_is_answered(&s); /* tickets come behind the handshake */
+	assert_int_equal(gnutls_session_get_data2(s.session, ticket), 0);
+	secure_close(&s);
+}
+
+/* Whether a session takes up the one that the ticket is of; both are answered. */
+static bool is_taken_up(const gnutls_datum_t *ticket)
+{
+	struct secure s;
+	bool resumed;
+
+	secure_resume(&s, tls_port(0), ticket);
+	resumed = gnutls_session_is_resumed(s.session) != 0;
+	asks_and_is_answered(&s);
+	secure_close(&s);
+	return resumed;
+}
+
+static void a_client_that_comes_back_shakes_hands_shortly(void **state)
+{
+	gnutls_datum_t ticket;
+
+	(void)state;
+	take_ticket(&ticket);
+	for (int i = 0; i < 4; i++) /* whichever loop it meets */
+		assert_true(is_taken_up(&ticket));
+	gnutls_free(ticket.data);
+}
+
+static size_t reloads(void)
+{
+	char *log = server_log(&server);
+	size_t n = 0;
+
+	for (const char *p = log; (p = strstr(p, "event=reloaded")) != NULL; p++)
+		n++;
+	free(log);
+	return n;
+}
+
+static void reload_as(const char *name)
+{
+	const size_t before = reloads();
+
+	show(name);
+	(void)kill(server.pid, SIGHUP);
+	for (int i = 0; i < 500 && reloads() == before; i++)
+		(void)poll(NULL, 0, 10);
+	assert_int_equal(reloads(), before + 1);
+}
+
+static void a_ticket_ends_with_the_certificate_it_came_with(void **state)
+{
+	gnutls_datum_t ticket;
+
+	(void)state;
+	take_ticket(&ticket);
+	reload_as("two");
+	assert_false(is_taken_up(&ticket));
+	gnutls_free(ticket.data);
+	reload_as("one");
+}
+
 /* ---- reload ---- */
 
 static void a_renewed_certificate_is_shown_after_sighup(void **state)
@@ -312,9 +399,7 @@ static void a_renewed_certificate_is_shown_after_sighup(void **state)
 	secure_open(&old, tls_port(0));
 	name_shown(&old, name, sizeof(name));
 	assert_string_equal(name, "one.example");
-	show("two");
-	(void)kill(server.pid, SIGHUP);
-	assert_true(server_logs(&server, "event=reloaded", 5000));
+	reload_as("two");
 	secure_open(&fresh, tls_port(0));
 	name_shown(&fresh, name, sizeof(name));
 	assert_string_equal(name, "two.example");
@@ -359,6 +444,7 @@ static void what_is_deleted_is_cut(void **state)
 		secure_open(&s, tls_port(0));
 		(void)snprintf(ask, sizeof(ask), "GET /v1/media/%s HTTP/1.1\r\nHost: t\r\n\r\n",
 			       p.token);
+		asks_and_is_answered(&s); /* and has its tickets */
 		assert_true(secure_send(&s, ask, strlen(ask)));
 		assert_true(client_peek(s.c, 5000) > 0);
 		assert_int_equal(http_status(server.port, "DELETE", "/v1/media/", p.manage), 204);
@@ -381,6 +467,7 @@ static void sigterm_lets_a_tls_upload_finish(void **state)
 
 	(void)state;
 	secure_open(&idle, tls_port(0));
+	asks_and_is_answered(&idle); /* and has its tickets */
 	secure_open(&busy, tls_port(0));
 	assert_true(secure_send(&busy, half, sizeof(half) - 1));
 	(void)poll(NULL, 0, 100);
@@ -428,6 +515,8 @@ int main(void)
 		cmocka_unit_test(an_early_refusal_reaches_the_client),
 		cmocka_unit_test(plain_http_to_the_tls_port_does_no_harm),
 		cmocka_unit_test(a_handshake_left_half_done_harms_nobody),
+		cmocka_unit_test(a_client_that_comes_back_shakes_hands_shortly),
+		cmocka_unit_test(a_ticket_ends_with_the_certificate_it_came_with),
 		cmocka_unit_test(a_renewed_certificate_is_shown_after_sighup),
 		cmocka_unit_test(a_broken_certificate_leaves_the_old_one),
 		cmocka_unit_test(what_is_deleted_is_cut),

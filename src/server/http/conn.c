@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "server/metrics.h"
 #include "server/server.h"
+#include "server/tls.h"
 
 struct conn *conn_of(struct MHD_Connection *mc)
 {
@@ -151,6 +152,9 @@ static struct conn *begin(struct side *side, struct MHD_Connection *mc)
 	DL_APPEND(l->conns, c);
 	if (c->asks)
 		check_operator(c);
+	if (side->pool == TLS)
+		tls_offer_ticket(MHD_get_connection_info(mc, MHD_CONNECTION_INFO_GNUTLS_SESSION)
+					 ->tls_session);
 	return c;
 }
 
