@@ -6,6 +6,7 @@
 #include "base/disk.h"
 
 #define META_LOCATORS "locators"
+#define RECORD_BYTES 200 /* of one upload with its key, about */
 
 /* ---- errors ---- */
 
@@ -83,14 +84,28 @@ void rdb_unlock_stripes(struct rdb *r, const struct stripes *s)
 			pthread_mutex_unlock(&r->by_digest[i]);
 }
 
+/* Ids are random, so that of a block that was read only one record is of use. Where the cache does
+ * not have about all of them, to make room for blocks in it costs more than it ever saves. */
+static bool records_fit(struct rdb *r)
+{
+	return atomic_load_explicit(&r->alive[ALIVE_UPLOADS], memory_order_relaxed) <
+	       RDB_RECORDS_CACHE / RECORD_BYTES;
+}
+
+static const rocksdb_readoptions_t *reads_of(struct rdb *r, enum rdb_family f)
+{
+	if (f == CF_ROWS)
+		return r->row_reads;
+	return records_fit(r) ? r->reads : r->reads_past;
+}
+
 enum err_code rdb_get(struct rdb *r, enum rdb_family f, const struct key *k,
 		      rocksdb_pinnableslice_t **out, struct err *e)
 {
 	char *text = NULL;
 	rocksdb_pinnableslice_t *s;
 
-	s = rocksdb_get_pinned_cf(r->db, f == CF_ROWS ? r->row_reads : r->reads, r->cf[f],
-				  chars(k->b), k->len, &text);
+	s = rocksdb_get_pinned_cf(r->db, reads_of(r, f), r->cf[f], chars(k->b), k->len, &text);
 	if (text != NULL)
 		return rdb_read_failed(e, "read", text);
 	*out = s;

@@ -21,6 +21,7 @@ enum rdb_family { CF_RECORDS, CF_ROWS, CF_SEGMENTS, CF_COUNT };
 
 #define RDB_STRIPES 4096
 #define RDB_ROW_APART 4096           /* bytes; rows from there on lie in files of their own */
+#define RDB_RECORDS_CACHE (8u << 20) /* bytes of blocks */
 #define RDB_LOCATOR_BLOCK (1u << 20) /* locators reserved at a time */
 
 /* What is counted of the store. */
@@ -41,8 +42,9 @@ struct rdb {
 	rocksdb_cache_t *records_cache;
 	rocksdb_writeoptions_t *synced, *unsynced;
 	rocksdb_readoptions_t *reads;
-	rocksdb_readoptions_t *row_reads; /* without RocksDB's checksums: row.h has its own */
-	rocksdb_readoptions_t *reads_now; /* of what is in memory only */
+	rocksdb_readoptions_t *reads_past; /* records, past the cache */
+	rocksdb_readoptions_t *row_reads;  /* without RocksDB's checksums: row.h has its own */
+	rocksdb_readoptions_t *reads_now;  /* of what is in memory only */
 	rocksdb_envoptions_t *env_options;
 	rocksdb_ingestexternalfileoptions_t *ingest;
 	char *tmp; /* folder of segments not yet ingested */

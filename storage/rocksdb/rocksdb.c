@@ -38,7 +38,7 @@ static rocksdb_options_t *records_options(struct rdb *r)
 	rocksdb_options_t *o = family_options();
 	rocksdb_block_based_table_options_t *t = rocksdb_block_based_options_create();
 
-	r->records_cache = rocksdb_cache_create_lru(8 << 20);
+	r->records_cache = rocksdb_cache_create_lru(RDB_RECORDS_CACHE);
 	rocksdb_block_based_options_set_block_cache(t, r->records_cache);
 	rocksdb_block_based_options_set_filter_policy(t, rocksdb_filterpolicy_create_ribbon(10));
 	rocksdb_options_set_block_based_table_factory(o, t);
@@ -128,9 +128,8 @@ static void make_options(struct rdb *r)
 	r->cf_options[CF_ROWS] = rows_options(r);
 	r->cf_options[CF_SEGMENTS] = segments_options();
 	r->reads = rocksdb_readoptions_create();
-	/* The server keeps what it has looked up, and ids are random: nobody asks for the neighbours
-	 * of a record. The cache is for what goes through them in order. */
-	rocksdb_readoptions_set_fill_cache(r->reads, 0);
+	r->reads_past = rocksdb_readoptions_create();
+	rocksdb_readoptions_set_fill_cache(r->reads_past, 0);
 	r->row_reads = rocksdb_readoptions_create();
 	rocksdb_readoptions_set_verify_checksums(r->row_reads, 0);
 	r->reads_now = rocksdb_readoptions_create();
@@ -256,6 +255,8 @@ static void free_options(struct rdb *r)
 		rocksdb_cache_destroy(r->records_cache);
 	if (r->reads != NULL)
 		rocksdb_readoptions_destroy(r->reads);
+	if (r->reads_past != NULL)
+		rocksdb_readoptions_destroy(r->reads_past);
 	if (r->row_reads != NULL)
 		rocksdb_readoptions_destroy(r->row_reads);
 	if (r->reads_now != NULL)
