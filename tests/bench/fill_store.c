@@ -1,13 +1,15 @@
 /* fill_store DATA_DIR COUNT BYTES TTL_S ASKED THREADS - puts COUNT finished uploads of that many
- * bytes into the store of a data directory whose server is stopped, by the store's own interface.
- * Prints the path of ASKED of them, drawn at random, one a line. */
+ * bytes into the store of a data directory whose server is stopped, by the store's own interface,
+ * and waits until it is in order. Prints the path of ASKED of them, drawn at random, one a line. */
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <sodium.h>
 
@@ -86,6 +88,26 @@ static void *fill(void *unused)
 	return NULL;
 }
 
+static double busy_s(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+/* Waits until the engine has brought into order what was put, or for ten minutes. */
+static void settle(void)
+{
+	double before = -1;
+
+	for (int i = 0; i < 600 && busy_s() - before > 0.02; i++) {
+		before = busy_s();
+		sleep(1);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct store_options opt = { .segment_threshold = 4u << 20,
@@ -117,6 +139,7 @@ int main(int argc, char **argv)
 			die("thread", NULL);
 	for (unsigned i = 0; i < n; i++)
 		pthread_join(threads[i], NULL);
+	settle();
 	store_close(run.store);
 	keys_free(run.keys);
 	return 0;
