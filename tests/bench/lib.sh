@@ -44,7 +44,7 @@ told() { tell "$@"; "$@"; }
 tell() {
 	local port=${server:-none}
 	sed -E "s#$WORK#DIR#g; s#\b${port##*:}\b#PORT#g; s#$BIN/##g; s#(DIR/files)\.[0-9]+#\1#g; s#(127\.0\.0\.1):[0-9]+#\1:PORT#g; s#(/v1/media/)[A-Za-z0-9_.-]+#\1TOKEN#g; s#/dev/shm/restante-bench\.[A-Za-z0-9]+#/dev/shm/SOURCE#g" \
-		<<<"${*@Q}" | sed -E "s#'([A-Za-z0-9_./:=+,@%-]+)'#\1#g" >>"$OUT/$CASE.commands"
+		<<<"${*@Q}" | sed -E "s#'([A-Za-z0-9_./:=+,@%-]+)'#\1#g; s#^(fan_out|hold_many) [0-9]+#\1 PORT#" >>"$OUT/$CASE.commands"
 }
 
 # quick A B - A for a quick look, else B.
