@@ -106,7 +106,7 @@ CLI     := src/cli/main.c src/cli/command.c src/cli/options.c src/cli/settings.c
            src/cli/cmd_status.c src/cli/cmd_server.c src/cli/cmd_expire.c src/cli/generations.c \
            src/cli/backup.c src/cli/cmd_backup.c
 
-TESTLIB := tests/lib/client.c tests/lib/admin.c tests/lib/minter.c tests/lib/server.c tests/lib/tus.c tests/lib/rufh.c tests/lib/fake.c tests/lib/fake_peer.c tests/lib/sealed.c tests/lib/proxy.c tests/lib/nginx.c
+TESTLIB := tests/lib/client.c tests/lib/admin.c tests/lib/minter.c tests/lib/server.c tests/lib/tus.c tests/lib/rufh.c tests/lib/fake.c tests/lib/fake_peer.c tests/lib/sealed.c tests/lib/proxy.c tests/lib/follow.c tests/lib/nginx.c
 UNIT    := test_text test_num test_clock test_log test_digest test_token test_paseto test_grant test_range \
            test_digest_header test_etag test_query test_sf test_metadata test_concat test_checksum \
            test_sums test_settings test_settings_hosts test_settings_files test_keys test_tokens test_cache \
@@ -116,7 +116,7 @@ ENGINE  := test_engine test_scrub test_rocksdb
 PROTO   := test_put test_fetch test_direct test_head test_library test_limits test_faults test_stop test_tls \
            test_nginx test_tus test_tus_extensions test_checksum test_concat \
            test_rufh test_handover test_keep test_manage test_logs test_cut \
-           test_sandbox test_proxy test_live_nginx test_grants test_reuse test_quota test_hosts test_admin test_expire
+           test_sandbox test_proxy test_live test_live_nginx test_grants test_reuse test_quota test_hosts test_admin test_expire
 FUZZ    := fuzz_token fuzz_grant fuzz_range fuzz_digest_header fuzz_params fuzz_config fuzz_sf fuzz_metadata \
            fuzz_concat fuzz_checksum fuzz_details fuzz_envelope fuzz_seal_header fuzz_seal_payload fuzz_ogg fuzz_photo
 
