@@ -115,7 +115,7 @@ UNIT    := test_text test_num test_clock test_log test_digest test_token test_pa
 ENGINE  := test_engine test_scrub test_rocksdb
 PROTO   := test_put test_fetch test_direct test_head test_library test_limits test_faults test_stop test_tls \
            test_nginx test_tus test_tus_extensions test_checksum test_concat \
-           test_rufh test_handover test_keep test_manage test_logs test_cut \
+           test_rufh test_handover test_keep test_intake test_manage test_logs test_cut \
            test_sandbox test_proxy test_live test_live_nginx test_grants test_reuse test_quota test_hosts test_admin test_expire
 FUZZ    := fuzz_token fuzz_grant fuzz_range fuzz_digest_header fuzz_params fuzz_config fuzz_sf fuzz_metadata \
            fuzz_concat fuzz_checksum fuzz_details fuzz_envelope fuzz_seal_header fuzz_seal_payload fuzz_ogg fuzz_photo

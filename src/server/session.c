@@ -171,6 +171,17 @@ static bool mark_is_due(const struct session *s)
 	       (since >= MARK_WORTH && clock_mono_ms() - s->marked_ms >= MARK_MS);
 }
 
+/* Workers are to do what is in the queue. Under lock. */
+static void ask(struct session *s)
+{
+	if (s->unasked == 0)
+		return;
+	s->unasked = 0;
+	session_turn_to_store(s);
+	if (s->apart)
+		session_turn_to_hash(s);
+}
+
 void session_hand_over(struct session *s, bool mark)
 {
 	s->filling->mark = mark;
@@ -181,15 +192,15 @@ void session_hand_over(struct session *s, bool mark)
 	LL_APPEND(s->queue, s->filling);
 	s->filling = NULL;
 	s->in_flight++;
-	session_turn_to_store(s);
-	if (s->apart)
-		session_turn_to_hash(s);
+	if (++s->unasked == BATCH || mark)
+		ask(s);
 }
 
 /* Hands the filled piece over; with too many on their way the request has to wait. Under lock. */
 static enum session_state hand_over(struct session *s)
 {
 	if (s->state == SESSION_GOES_ON && s->in_flight >= IN_FLIGHT_MAX) {
+		ask(s);
 		s->waiting = true;
 		request_wait(s->req);
 		return SESSION_WAITS;
@@ -299,6 +310,7 @@ enum session_state session_take(struct session *s, const uint8_t *data, size_t *
 	}
 	pthread_mutex_lock(&s->lock);
 	state = take(s, data, n);
+	ask(s);
 	session_turn_to_show(s);
 	pthread_mutex_unlock(&s->lock);
 	meter_count(&s->meter, s->received - before);
@@ -333,6 +345,8 @@ void session_came(struct session *s, size_t n)
 		s->filling->chunk->len += n;
 		s->received += n;
 	}
+	if (s->filling->chunk->len < s->filling->chunk->cap)
+		ask(s); /* no more is at hand */
 	session_turn_to_show(s);
 	pthread_mutex_unlock(&s->lock);
 	meter_count(&s->meter, rc == ERR_OK ? n : 0);
@@ -354,6 +368,7 @@ enum session_state session_finish(struct session *s, const struct session_close 
 		s->command = FINISH;
 		s->waiting = true;
 		request_wait(s->req);
+		ask(s);
 		session_turn_to_store(s);
 		state = SESSION_WAITS;
 	}
@@ -436,6 +451,7 @@ void session_end(struct session *s)
 		s->plan.claim = NULL;
 	}
 	s->command = BREAK_OFF;
+	ask(s);
 	/* a worker frees it: giving bytes back may wait for the disk */
 	session_turn_to_store(s);
 	pthread_mutex_unlock(&s->lock);

@@ -12,9 +12,11 @@
 #include "server/workers.h"
 
 /* Pieces on their way to the store at once; a waiting client goes on when half of them are done,
- * since stopping and going on again costs more than a piece. */
-#define IN_FLIGHT_MAX 4u
-#define IN_FLIGHT_LOW 2u
+ * and as long as more is at hand workers are asked for so many at a time: to wake somebody costs
+ * about as much as a piece. */
+#define IN_FLIGHT_MAX 8u
+#define IN_FLIGHT_LOW 4u
+#define BATCH 4u
 
 enum command { GO_ON, FINISH, BREAK_OFF };
 
@@ -49,7 +51,7 @@ struct session {
 	bool lent;           /* room in it: it stays where it is */
 	bool followed;       /* what comes is shown as fast as the disk takes it */
 	struct piece *queue; /* to be hashed, stored, or both */
-	unsigned in_flight;
+	unsigned in_flight, unasked; /* of the latter nobody has told a worker */
 	struct turn storing, hashing;
 	bool mark_hashed; /* in the turn under way */
 	bool waiting;
