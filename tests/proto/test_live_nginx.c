@@ -23,7 +23,7 @@
 #define ALL ((size_t)PIECE * PIECES)
 #define QUICK_MS 60
 #define SOON_MS 3000  /* on a machine that has much else to do */
-#define STALL_MS 1000 /* fetch.live_timeout */
+#define STALL_MS 2000 /* fetch.live_timeout */
 
 static struct fixture {
 	bool there;
@@ -36,7 +36,7 @@ static struct fixture {
 static int start(void **state)
 {
 	const struct test_server_options o = {
-		.config = "upload { min_free = 0 }\nfetch { live_timeout = 1s }\n",
+		.config = "upload { min_free = 0 }\nfetch { live_timeout = 2s }\n",
 	};
 
 	*state = &fixture;
