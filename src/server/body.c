@@ -96,7 +96,8 @@ typedef enum err_code get_page(struct body *b, uint64_t offset, struct page *out
 static enum err_code page_at_hand(struct body *b, uint64_t offset, struct page *out, struct err *e)
 {
 	(void)e;
-	return at_once(b, offset, out) ? ERR_OK : ERR_NOTFOUND;
+	/* longer ones are read as they go, so that none holds up the others */
+	return (b->size <= LOAD_MAX ? at_once : in_memory)(b, offset, out) ? ERR_OK : ERR_NOTFOUND;
 }
 
 static enum err_code page_anyhow(struct body *b, uint64_t offset, struct page *out, struct err *e)
