@@ -13,14 +13,6 @@
 
 /* ---- which upload; for readers ---- */
 
-static void leave(struct fetch *f)
-{
-	live_leave(f->follower);
-	running_leave(f->running);
-	f->follower = NULL;
-	f->running = NULL;
-}
-
 /* f->media becomes this record, whatever it was: it is nobody else's. Takes it over. */
 static enum err_code become(struct fetch *f, struct upload *u, struct err *e)
 {
@@ -36,13 +28,22 @@ static enum err_code become(struct fetch *f, struct upload *u, struct err *e)
 /* Whoever finishes or drops it from here on tells us; it may have happened just before. */
 static enum err_code join(struct fetch *f, struct upload **u, struct err *e)
 {
-	f->running = running_enter(f->server->running, &f->id, (*u)->expires_s, f->req);
 	f->follower = live_join(f->server->live, &f->id, f->req, clock_mono_ms());
 	upload_free(*u);
 	*u = NULL;
-	if (f->running == NULL || f->follower == NULL)
+	if (f->follower == NULL)
 		return err_set(e, ERR_NOMEM, "a follower");
 	return store_lookup(f->server->store, &f->id, u, e);
+}
+
+static enum err_code follow(struct fetch *f, struct err *e)
+{
+	const struct upload *u = f->media->upload;
+
+	live_learn(f->follower, u->offset, u->length);
+	/* so that it is cut also while its client takes nothing */
+	f->running = running_enter(f->server->running, &f->id, u->expires_s, f->req);
+	return f->running != NULL ? ERR_OK : err_set(e, ERR_NOMEM, "a follower");
 }
 
 enum err_code fetch_live_found(struct fetch *f, struct upload *u, struct err *e)
@@ -52,16 +53,16 @@ enum err_code fetch_live_found(struct fetch *f, struct upload *u, struct err *e)
 	if (request_method(f->req) == HTTP_GET)
 		rc = join(f, &u, e);
 	if (rc != ERR_OK || u->finished) {
-		leave(f);
+		live_leave(f->follower);
+		f->follower = NULL;
 		if (rc == ERR_OK)
 			f->media = media_put(f->server->media, u, f->epoch);
 		return rc;
 	}
 	f->live = true;
 	f->end_s = u->expires_s;
-	if (f->follower != NULL)
-		live_learn(f->follower, u->offset, u->length);
-	return become(f, u, e);
+	rc = become(f, u, e);
+	return rc == ERR_OK && f->follower != NULL ? follow(f, e) : rc;
 }
 
 /* ---- what lies behind what is at hand ---- */

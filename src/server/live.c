@@ -377,6 +377,8 @@ void live_stall(struct live_table *t, int64_t now_ms, int64_t timeout_ms)
 {
 	struct live *l, *next;
 
+	if (live_followers(t) == 0)
+		return;
 	pthread_mutex_lock(&t->lock);
 	HASH_ITER (hh, t->uploads, l, next) {
 		pthread_mutex_lock(&l->lock);

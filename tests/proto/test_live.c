@@ -840,33 +840,48 @@ static void *read_all(void *arg)
 	return NULL;
 }
 
-/* In requests, steps and pauses of any size, some broken off. */
+/* Brings bytes [at, end) of p, in steps and pauses of any size. */
+static void write_some(struct client *c, bool chunked, const uint8_t *p, size_t at, size_t end,
+		       uint64_t *seed)
+{
+	while (at < end) {
+		size_t n = 1 + random_below(seed, random_below(seed, 4) == 0 ? 200000 : 3000);
+
+		n = n < end - at ? n : end - at;
+		assert_true(chunked ? client_chunk(c, p + at, n) : client_send(c, p + at, n));
+		at += n;
+		if (random_below(seed, 20) == 0)
+			client_nap((int)random_below(seed, 10));
+	}
+}
+
+/* In requests of any size and both kinds, some broken off. */
 static void write_all(const struct tus_upload *u, const uint8_t *p, uint64_t *seed)
 {
 	size_t at = 0;
 
 	while (at < STRESS) {
-		struct client *c = open_patch(u, at);
-		size_t end = at + 1 + random_below(seed, STRESS - at);
+		const size_t end = at + 1 + random_below(seed, STRESS - at);
+		const bool chunked = random_below(seed, 2) == 0,
+			   breaks = random_below(seed, 2) == 0;
+		char fields[64] = TUS_CHUNKED;
+		struct client *c;
 
-		while (at < end) {
-			size_t n =
-				1 + random_below(seed, random_below(seed, 4) == 0 ? 200000 : 3000);
-
-			n = n < end - at ? n : end - at;
-			bring(c, p + at, n);
-			at += n;
-			if (random_below(seed, 20) == 0)
-				client_nap((int)random_below(seed, 10));
-		}
-		if (random_below(seed, 2) == 0) {
-			end_patch(c);
-		} else {
+		if (!chunked)
+			(void)snprintf(fields, sizeof(fields), "Content-Length: %zu\r\n",
+				       end - at + (breaks ? 100000 : 0));
+		c = tus_begin(u, at, fields);
+		write_some(c, chunked, p, at, end, seed);
+		if (breaks) {
 			client_half_close(c);
 			(void)tus_end(c); /* when it has closed, it has heard all */
-			at = (size_t)tus_offset(u);
-			assert_in_range(at, 0, end);
+		} else if (chunked) {
+			end_patch(c);
+		} else {
+			assert_int_equal(tus_end(c), 204);
 		}
+		assert_in_range(tus_offset(u), breaks ? at : end, end);
+		at = (size_t)tus_offset(u);
 	}
 }
 

@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -316,6 +317,101 @@ static void nothing_has_no_bytes_to_ask_for(void **state)
 	check(promises);
 }
 
+/* ---- of what still grows (RFC 8673) ---- */
+
+#define VERY_LARGE "9007199254740991"
+
+/* "first-last", and "…" behind it where the last has not come. */
+static void check_growing(const struct promise *p)
+{
+	for (; p->text != NULL; p++) {
+		struct range r = { 7, 7 };
+		bool open = true;
+		enum range_result rc =
+			range_parse_growing(&r, &open, p->text, strlen(p->text), p->size);
+		char got[128];
+
+		if (rc == RANGE_SOME)
+			snprintf(got, sizeof(got), "%" PRIu64 "-%" PRIu64 "%s", r.first, r.last,
+				 open ? "..." : "");
+		else
+			snprintf(got, sizeof(got), "%s", rc == RANGE_NONE ? NONE : UNSATISFIABLE);
+		if (rc != RANGE_SOME)
+			assert_int_equal(r.first, 7);
+		if (strcmp(got, p->want) != 0)
+			fail_msg("\"%s\" of %" PRIu64 " so far: %s instead of %s", p->text, p->size,
+				 got, p->want);
+	}
+}
+
+static void of_what_grows_a_range_that_is_there_is_closed(void **state)
+{
+	static const struct promise promises[] = {
+		{ "bytes=0-0", 100, "0-0" },
+		{ "bytes=10-19", 100, "10-19" },
+		{ "bytes=10-99", 100, "10-99" },
+		{ "bytes=0-", 100, "0-99" },
+		{ "BYTES=99-", 100, "99-99" },
+		{ "bytes= , 5-6 ,", 100, "5-6" },
+		{ NULL, 0, NULL },
+	};
+
+	(void)state;
+	check_growing(promises);
+}
+
+static void of_what_grows_a_range_beyond_is_open(void **state)
+{
+	static const struct promise promises[] = {
+		{ "bytes=10-100", 100, "10-100..." },
+		{ "bytes=100-100", 100, "100-100..." },
+		{ "bytes=100-", 100, "100-" VERY_LARGE "..." },
+		{ "bytes=0-", 0, "0-" VERY_LARGE "..." },
+		{ "bytes=0-9", 0, "0-9..." },
+		{ "bytes=7-" VERY_LARGE, 100, "7-" VERY_LARGE "..." },
+		{ "bytes=7-99999999999999999999999", 100, "7-9223372036854775806..." },
+		{ NULL, 0, NULL },
+	};
+
+	(void)state;
+	check_growing(promises);
+}
+
+static void of_what_grows_nothing_behind_it_is_satisfiable(void **state)
+{
+	static const struct promise promises[] = {
+		{ "bytes=101-", 100, UNSATISFIABLE },
+		{ "bytes=101-200", 100, UNSATISFIABLE },
+		{ "bytes=1-", 0, UNSATISFIABLE },
+		{ "bytes=99999999999999999999999-", 100, UNSATISFIABLE },
+		{ "bytes=5-4", 100, UNSATISFIABLE },
+		{ "bytes=", 100, UNSATISFIABLE },
+		{ "bytes=x", 100, UNSATISFIABLE },
+		{ "bytes=1", 100, UNSATISFIABLE },
+		{ "bytes=1-2x", 100, UNSATISFIABLE },
+		{ NULL, 0, NULL },
+	};
+
+	(void)state;
+	check_growing(promises);
+}
+
+static void of_what_grows_the_end_and_sets_are_not_asked_for(void **state)
+{
+	static const struct promise promises[] = {
+		{ "bytes=-5", 100, NONE },
+		{ "bytes=, -5", 100, NONE },
+		{ "bytes=0-1,3-4", 100, NONE },
+		{ "bytes=0-,0-", 100, NONE },
+		{ "lines=0-1", 100, NONE },
+		{ "", 100, NONE },
+		{ NULL, 0, NULL },
+	};
+
+	(void)state;
+	check_growing(promises);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -333,6 +429,10 @@ int main(void)
 		cmocka_unit_test(asking_for_more_than_the_whole_is_a_bomb),
 		cmocka_unit_test(more_than_sixteen_ranges_are_a_bomb),
 		cmocka_unit_test(nothing_has_no_bytes_to_ask_for),
+		cmocka_unit_test(of_what_grows_a_range_that_is_there_is_closed),
+		cmocka_unit_test(of_what_grows_a_range_beyond_is_open),
+		cmocka_unit_test(of_what_grows_nothing_behind_it_is_satisfiable),
+		cmocka_unit_test(of_what_grows_the_end_and_sets_are_not_asked_for),
 	};
 
 	if (sodium_init() < 0)
