@@ -44,7 +44,7 @@ static int start(const char *config)
 static int start_roomy(void **state)
 {
 	(void)state;
-	return start("upload { min_free = 0; }\nhttp { timeout = 10m; stop_grace = 60s; }\n"
+	return start("upload { min_free = 0; }\nhttp { timeout = 600s; stop_grace = 60s; }\n"
 		     "fetch { cache = 256mb; memory = 256mb; }\n");
 }
 
@@ -58,7 +58,7 @@ static int start_impatient(void **state)
 static int start_narrow(void **state)
 {
 	(void)state;
-	return start("upload { min_free = 0; memory = 1mb; }\nhttp { timeout = 10m; }\n"
+	return start("upload { min_free = 0; memory = 1mb; }\nhttp { timeout = 600s; }\n"
 		     "fetch { cache = 0; memory = 1mb; }\n");
 }
 
