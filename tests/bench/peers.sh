@@ -24,9 +24,11 @@ answers() {
 # ---- web servers: NAME_web DIR ROOT sets web[NAME], the URL under which the files of ROOT are, and
 # web_pid[NAME] ----
 declare -A web web_pid
-web_start() {
-	"$1_web" "$2" "$3"
-	pids+=("${web_pid[$1]}")
+web_start() { "$1_web" "$2" "$3"; }
+# begun NAME URL - what was started last; it is ended with the case, whether it answers or not.
+begun() {
+	web_pid[$1]=$! web[$1]=$2
+	pids+=($!)
 }
 WEB_PEERS=(nginx)
 [ -z "$(type -P yaws)" ] || WEB_PEERS+=(yaws)
@@ -42,8 +44,8 @@ nginx_web() {
 	nginx_tls=https://127.0.0.1:$((port + 10000))
 	nginx_conf "$PWD/$dir" "$PWD/$2" $port >"$dir/nginx.conf"
 	nginx -p "$PWD/$dir" -c nginx.conf -e error.log >"$dir/out" 2>&1 &
-	web_pid[nginx]=$! web[nginx]=http://127.0.0.1:$port
-	answers "${web[nginx]}" $! "$dir/out"
+	begun nginx "http://127.0.0.1:$port"
+	answers "${web[nginx]}" "${web_pid[nginx]}" "$dir/out"
 }
 nginx_conf() { # DIR ROOT PORT
 	cat <<-END
@@ -94,8 +96,8 @@ yaws_web() {
 	END
 	HOME=$PWD/$dir yaws -i --nodebug --id "restante_bench_$port" --conf "$PWD/$dir/yaws.conf" \
 		--erlarg "-noshell -noinput" </dev/null >"$dir/out" 2>&1 &
-	web_pid[yaws]=$! web[yaws]=http://127.0.0.1:$port
-	answers "${web[yaws]}" $! "$dir/out"
+	begun yaws "http://127.0.0.1:$port"
+	answers "${web[yaws]}" "${web_pid[yaws]}" "$dir/out"
 }
 
 # libmicrohttpd alone, from memory; ends with its standard input.
@@ -104,7 +106,7 @@ mhd_web() {
 	rm -f "$1.in" && mkfifo "$1.in"
 	: >"$1.out"
 	"$BIN/mhd_alone" 2 $(find "$2" -maxdepth 1 -type f) <"$1.in" >"$1.out" &
-	web_pid[mhd]=$!
+	begun mhd ""
 	exec {hold}>"$1.in"
 	for ((i = 0; i < 100; i++)); do
 		web[mhd]=$(sed -n 's#^listening on \(.*\)/$#\1#p' "$1.out")
@@ -121,8 +123,8 @@ minio_web() {
 	port=$(free_port) at=http://127.0.0.1:$port/bench
 	MINIO_ROOT_USER=restante MINIO_ROOT_PASSWORD=restante-bench MINIO_BROWSER=off \
 		minio server --quiet --address "127.0.0.1:$port" "$dir" >"$dir.out" 2>&1 &
-	web_pid[minio]=$! web[minio]=$at
-	answers "http://127.0.0.1:$port/minio/health/live" $! "$dir.out"
+	begun minio "$at"
+	answers "http://127.0.0.1:$port/minio/health/live" "${web_pid[minio]}" "$dir.out"
 	minio_ask -X PUT "$at"
 	minio_ask -X PUT "$at?policy" -d '{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
 		"Principal":{"AWS":["*"]},"Action":["s3:GetObject","s3:PutObject"],"Resource":["arn:aws:s3:::bench/*"]}]}'
