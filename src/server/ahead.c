@@ -75,13 +75,21 @@ static bool put(struct ahead *a, uint64_t at, enum err_code rc, struct page *p)
 	return true;
 }
 
+/* Several at a time, and not a change of threads for every page. */
 static void start(struct ahead *a)
 {
-	if (a->loading || !wants_more(a))
+	if (a->loading || !wants_more(a) || (a->waiting == NULL && a->count > a->depth / 2))
 		return;
 	a->loading = true;
 	a->refs++;
 	workers_submit(a->server->readers, &a->job);
+}
+
+/* Whether there is enough for who waits: half of what is held for a client that keeps up. */
+static bool is_enough(const struct ahead *a)
+{
+	return a->rc != ERR_OK || a->next >= a->end || a->count >= (a->depth + 1) / 2 ||
+	       !pages_have_room(a->server);
 }
 
 /* ---- for a reader ---- */
@@ -111,7 +119,7 @@ static void load_one(struct ahead *a, uint64_t at)
 	taken = put(a, at, rc, &p);
 	if (!taken)
 		chunk_unref(p.chunk);
-	else if (a->waiting != NULL) {
+	else if (a->waiting != NULL && is_enough(a)) {
 		request_wake(a->waiting);
 		a->waiting = NULL;
 	}

@@ -23,7 +23,7 @@ void ahead_free(struct ahead *a); /* NULL is fine; a reader that is still at it 
 bool ahead_take(struct ahead *a, uint64_t offset, struct page *out);
 
 /* Has pages loaded from `offset` on, and not beyond `end`: r waits (request_wait()) until the first
- * is there, or cannot be had. */
+ * are there, or cannot be had. */
 void ahead_want(struct ahead *a, struct request *r, uint64_t offset, uint64_t end);
 
 /* What the last want met with. */
