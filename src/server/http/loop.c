@@ -209,7 +209,7 @@ static void *loop_main(void *arg)
 		int events = poll(p, POOLS + 2, ms);
 		/* after a silence, or a wake-up, all are looked at: time is up for some connection,
 		 * or one is to be resumed */
-		bool all = events <= 0 || p[POOLS].revents != 0;
+		bool all = (events <= 0 && ms > 0) || p[POOLS].revents != 0;
 
 		l->turn_ns = clock_mono_ns();
 		if (p[POOLS].revents != 0) {
