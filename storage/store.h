@@ -20,7 +20,7 @@
 #include "base/ids.h"
 #include "storage/chunk.h"
 
-#define STORE_FORMAT 4            /* of what is on disk; a store with a larger one is refused */
+#define STORE_FORMAT 5            /* of what is on disk; a store with a larger one is refused */
 #define STORE_META_MAX 12288      /* bytes of client metadata an upload may carry */
 #define STORE_PARTS_MAX 256       /* uploads that one may be put together from */
 #define STORE_RECIPIENTS_MAX 1024 /* of one upload */

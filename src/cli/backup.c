@@ -33,12 +33,13 @@ static bool go_on(void)
 
 /* ---- one file ------------------------------------------------------------------------------ */
 
-/* RocksDB writes these once. */
+/* RocksDB writes these once, and the packs of a snapshot are sealed. */
 static bool never_changes(const char *name)
 {
 	const char *dot = strrchr(name, '.');
 
-	return dot != NULL && (strcmp(dot, ".sst") == 0 || strcmp(dot, ".blob") == 0);
+	return dot != NULL &&
+	       (strcmp(dot, ".sst") == 0 || strcmp(dot, ".blob") == 0 || strcmp(dot, ".pack") == 0);
 }
 
 static bool is_same(const struct stat *a, const struct stat *b)

@@ -19,7 +19,11 @@ enum err_code rdb_write(struct rdb *r, struct batch *b, bool sync, const char *w
 	enum err_code rc;
 
 	batch_alive(r, b);
+	if (b->deletes_rows)
+		pthread_rwlock_rdlock(&r->moving_lock);
 	rocksdb_write(r->db, sync ? r->synced : r->unsynced, b->writes, &text);
+	if (b->deletes_rows)
+		pthread_rwlock_unlock(&r->moving_lock);
 	if (text != NULL) {
 		rc = rdb_write_failed(e, what, text);
 		if (rc == ERR_FULL)
@@ -38,17 +42,35 @@ void batch_put(struct rdb *r, struct batch *b, enum rdb_family f, const struct k
 				  value.len);
 }
 
-void batch_put_row(struct rdb *r, struct batch *b, uint64_t locator, uint64_t offset,
-		   struct bytes data)
+static void put_short_row(struct rdb *r, struct batch *b, const struct key *k,
+			  const uint8_t sum[static ROW_SUM_SIZE], struct bytes data)
+{
+	const char *key = chars(k->b);
+	const char *parts[] = { chars(data.data), chars(sum) };
+	const size_t lengths[] = { data.len, ROW_SUM_SIZE };
+
+	rocksdb_writebatch_putv_cf(b->writes, r->cf[CF_ROWS], 1, &key, &k->len, 2, parts, lengths);
+}
+
+enum err_code batch_put_row(struct rdb *r, struct batch *b, uint64_t locator, uint64_t offset,
+			    struct bytes data, struct pack_hold *hold, struct err *e)
 {
 	struct key k = key_piece(locator, offset);
-	uint8_t sum[ROW_SUM_SIZE];
-	const char *key = chars(k.b);
-	const char *parts[] = { chars(data.data), chars(sum) };
-	const size_t lengths[] = { data.len, sizeof(sum) };
+	uint8_t value[POINTER_SIZE];
+	struct pointer p;
+	enum err_code rc;
 
-	row_sum(sum, locator, offset, data);
-	rocksdb_writebatch_putv_cf(b->writes, r->cf[CF_ROWS], 1, &key, &k.len, 2, parts, lengths);
+	row_sum(p.sum, locator, offset, data);
+	if (data.len < RDB_ROW_APART) {
+		put_short_row(r, b, &k, p.sum, data);
+		return ERR_OK;
+	}
+	rc = packs_append(r->packs, hold, data, &p.place, e);
+	if (rc != ERR_OK)
+		return rc;
+	pointer_encode(value, &p);
+	batch_put(r, b, CF_POINTERS, &k, (struct bytes){ value, sizeof(value) });
+	return ERR_OK;
 }
 
 void batch_delete(struct rdb *r, struct batch *b, enum rdb_family f, const struct key *k)

@@ -1,8 +1,9 @@
-/* collector - a blob file of rows goes by itself when the last row in it has gone. Where some live
- * on among many that have gone, a thread moves those together: as soon as more than half of the
- * rows' bytes are garbage, it goes round all of them, a slice at a time, until less are. So rows
- * take at most about twice their size, and a byte given back costs at most about a byte written.
- * RocksDB's own collection, tied to whatever compaction comes by, rewrote several times as much. */
+/* collector - a thread that gives space back: that of packs (mover.c), of deleted keys, and of rows
+ * in blob files, which stores of format 4 have. Such a file goes by itself when the last row in it
+ * has gone. Where some live on among many that have gone, they are moved together: as soon as more
+ * than half of these rows' bytes are garbage, it goes round all of them, a slice at a time, until
+ * less are. RocksDB's own collection, tied to whatever compaction comes by, rewrote several times
+ * as much. */
 #include "storage/rocksdb/rdb.h"
 
 #include <string.h>
@@ -30,7 +31,9 @@ static bool much_garbage(struct rdb *r, uint64_t least)
  * included: these go only when a compaction brings the deletions together with what they delete. */
 static bool much_deleted(struct rdb *r, enum rdb_family f, uint64_t least)
 {
-	static const char *const names[] = { [CF_RECORDS] = "default", [CF_ROWS] = "rows" };
+	static const char *const names[] = {
+		[CF_RECORDS] = "default", [CF_ROWS] = "rows", [CF_POINTERS] = "pointers"
+	};
 	const rocksdb_livefiles_t *files = rocksdb_livefiles(r->db);
 	uint64_t entries = 0, deletions = 0, bytes = 0;
 
@@ -147,7 +150,9 @@ static void collect_next(struct rdb *r, struct key *at)
 /* One thing that gives space back; false if there is none worth it. collect_lock is held. */
 static bool collect_some(struct rdb *r, struct key *at, uint64_t least)
 {
-	for (int f = CF_RECORDS; f <= CF_ROWS; f++)
+	if (mover_step(r, least))
+		return true;
+	for (int f = CF_RECORDS; f <= CF_POINTERS; f++)
 		if (much_deleted(r, f, least)) {
 			shed_deleted(r, f);
 			return true;
@@ -182,7 +187,7 @@ static void *collector_run(void *arg)
 {
 	struct rdb *r = arg;
 	struct key at = { .len = 0 };
-	int64_t rest = COLLECTOR_LOOKS_MS;
+	int64_t rest = atomic_load(&r->pack_unknown) ? 0 : COLLECTOR_LOOKS_MS;
 
 	pthread_mutex_lock(&r->collector_lock);
 	while (collector_wait(r, rest)) {
@@ -253,6 +258,18 @@ void rdb_hurry(void *self)
 	rocksdb_disable_manual_compaction(r->db); /* ends one that is under way */
 }
 
+/* On a full disk with what room the ballast gives, once RocksDB has found it. */
+static enum err_code flush_full(struct rdb *r, struct err *e)
+{
+	enum err_code rc = rdb_flush(r, e);
+
+	if (rc == ERR_FULL)
+		(void)ballast_throw(r);
+	while (rc == ERR_FULL && ballast_wait(r))
+		rc = rdb_flush(r, e);
+	return rc;
+}
+
 enum err_code rdb_give_back(void *self, uint64_t budget_ms, struct err *e)
 {
 	struct rdb *r = self;
@@ -261,7 +278,9 @@ enum err_code rdb_give_back(void *self, uint64_t budget_ms, struct err *e)
 	enum err_code rc;
 
 	rdb_settle(r);
-	rc = rdb_flush(r, e);
+	while (clock_mono_ms() < until && mover_step(r, GIVE_BACK_LEAST))
+		;
+	rc = flush_full(r, e);
 	if (rc != ERR_OK)
 		return rc;
 	pthread_mutex_lock(&r->collect_lock);

@@ -15,8 +15,10 @@ static void batch_delete_rows(struct rdb *r, struct batch *b, uint64_t locator, 
 {
 	struct key first = key_piece(locator, from), end = key_piece(locator, to);
 
-	rocksdb_writebatch_delete_range_cf(b->writes, r->cf[CF_ROWS], chars(first.b), first.len,
-					   chars(end.b), end.len);
+	for (int f = CF_ROWS; f <= CF_POINTERS; f++)
+		rocksdb_writebatch_delete_range_cf(b->writes, r->cf[f], chars(first.b), first.len,
+						   chars(end.b), end.len);
+	b->deletes_rows = true;
 }
 
 void batch_delete_rows_from(struct rdb *r, struct batch *b, uint64_t locator, uint64_t from)
@@ -30,21 +32,45 @@ static uint64_t next_piece(uint64_t at)
 	return at - at % CHUNK_MAX + CHUNK_MAX;
 }
 
+/* Its length says where it lies, unless it may be of an older format. */
+static void batch_delete_row(struct rdb *r, struct batch *b, uint64_t locator, uint64_t at,
+			     uint64_t length)
+{
+	struct key k = key_piece(locator, at);
+
+	if (length < RDB_ROW_APART || r->drains)
+		batch_delete(r, b, CF_ROWS, &k);
+	if (length >= RDB_ROW_APART)
+		batch_delete(r, b, CF_POINTERS, &k);
+}
+
+/* Of pieces whose length is not known it is not known in which family they lie: both have it. */
+static void note_garbage(struct rdb *r, uint64_t length, bool even)
+{
+	if (!even || length < RDB_ROW_APART || r->drains)
+		atomic_fetch_add(&r->row_garbage, length);
+	if (!even || length >= RDB_ROW_APART) {
+		atomic_fetch_add(&r->pack_garbage, length);
+		atomic_fetch_add(&r->pack_news, length);
+	}
+}
+
 /* Known keys are deleted one by one: range deletions slow down every read until they are
  * compacted away. */
 static void batch_release_rows(struct rdb *r, struct batch *b, const struct extent *x)
 {
-	uint64_t end = x->start + x->length;
+	uint64_t end = x->start + x->length, next;
 
-	atomic_fetch_add(&r->row_garbage, x->length);
 	if (x->place & PLACE_UNEVEN || x->length > (uint64_t)POINT_DELETES_MAX * CHUNK_MAX) {
 		batch_delete_rows(r, b, x->locator, x->start, end);
+		note_garbage(r, x->length, !(x->place & PLACE_UNEVEN));
 		return;
 	}
-	for (uint64_t at = x->start; at < end; at = next_piece(at)) {
-		struct key k = key_piece(x->locator, at);
-
-		batch_delete(r, b, CF_ROWS, &k);
+	b->deletes_rows = true;
+	for (uint64_t at = x->start; at < end; at = next) {
+		next = next_piece(at) < end ? next_piece(at) : end;
+		batch_delete_row(r, b, x->locator, at, next - at);
+		note_garbage(r, next - at, true);
 	}
 }
 
@@ -104,6 +130,10 @@ static void flush_for_garbage(struct rdb *r)
 	rocksdb_flushoptions_t *o;
 	char *text = NULL;
 
+	if (atomic_load(&r->pack_news) >= r->write_buffer) {
+		atomic_store(&r->pack_news, 0);
+		collector_wake(r);
+	}
 	if (atomic_load(&r->row_garbage) < r->write_buffer)
 		return;
 	atomic_store(&r->row_garbage, 0);

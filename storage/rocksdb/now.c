@@ -46,6 +46,16 @@ static bool is_short(const struct extent *x, uint64_t from)
 	       (grid < end ? grid : end) - from < RDB_ROW_APART;
 }
 
+/* It may be a part of a longer one. */
+static enum err_code is_packed_now(struct rdb *r, const struct key *k, struct err *e)
+{
+	rocksdb_pinnableslice_t *s;
+	enum err_code rc = get_now(r, CF_POINTERS, k, &s, e);
+
+	rocksdb_pinnableslice_destroy(s);
+	return rc == ERR_OK ? err_set(e, ERR_BUSY, "in a file") : rc;
+}
+
 enum err_code rdb_read_now(void *self, const struct extent *x, uint64_t at, struct chunk **out,
 			   struct err *e)
 {
@@ -57,5 +67,7 @@ enum err_code rdb_read_now(void *self, const struct extent *x, uint64_t at, stru
 	if (!is_short(x, from))
 		return err_set(e, ERR_BUSY, "in a file");
 	rc = get_now(self, CF_ROWS, &k, &s, e);
+	if (rc == ERR_NOTFOUND)
+		return is_packed_now(self, &k, e);
 	return rc == ERR_OK ? rdb_wrap_piece(s, x, from, at, out, e) : rc;
 }

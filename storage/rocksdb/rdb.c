@@ -151,7 +151,7 @@ enum err_code rdb_flush(struct rdb *r, struct err *e)
 	char *text = NULL;
 
 	rocksdb_flushoptions_set_wait(o, 1);
-	for (int f = CF_RECORDS; f <= CF_ROWS && text == NULL; f++)
+	for (int f = CF_RECORDS; f <= CF_POINTERS && text == NULL; f++)
 		rocksdb_flush_cf(r->db, o, r->cf[f], &text);
 	rocksdb_flushoptions_destroy(o);
 	return text != NULL ? rdb_write_failed(e, "flush", text) : ERR_OK;

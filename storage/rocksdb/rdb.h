@@ -1,8 +1,8 @@
 /* rdb - what the files of the engine share: the database handle, the few ways of using it, and what
  * each file does for the others. For the engine and its tests only.
  *
- * Locks, in the order they are taken: due_lock, by_id, by_digest, files_lock (shared),
- * locator_lock, junk_lock, floor_lock. The first two are
+ * Locks, in the order they are taken: mover_lock, due_lock, by_id, by_digest, files_lock (shared),
+ * moving_lock, the lock of packs, locator_lock, junk_lock, floor_lock. The first two are
  * held over a synced write, but striped, so that different uploads sync together. Of by_id a thread
  * takes one; of by_digest several, where blobs need each other, in ascending order. */
 #ifndef RESTANTE_STORAGE_ROCKSDB_RDB_H
@@ -14,13 +14,14 @@
 #include <rocksdb/c.h>
 
 #include "storage/engine.h"
+#include "storage/rocksdb/pack.h"
 #include "storage/rocksdb/record.h"
 #include "storage/rocksdb/row.h"
 
-enum rdb_family { CF_RECORDS, CF_ROWS, CF_SEGMENTS, CF_COUNT };
+enum rdb_family { CF_RECORDS, CF_ROWS, CF_POINTERS, CF_SEGMENTS, CF_COUNT };
 
 #define RDB_STRIPES 4096
-#define RDB_ROW_APART 4096           /* bytes; rows from there on lie in files of their own */
+#define RDB_ROW_APART 4096           /* bytes; rows from there on lie in packs */
 #define RDB_RECORDS_CACHE (8u << 20) /* bytes of blocks */
 #define RDB_LOCATOR_BLOCK (1u << 20) /* locators reserved at a time */
 
@@ -49,6 +50,15 @@ struct rdb {
 	rocksdb_ingestexternalfileoptions_t *ingest;
 	char *tmp; /* folder of segments not yet ingested */
 	uint64_t segment_threshold, segment_size, write_buffer;
+	struct packs *packs;
+	bool drains; /* rows of RDB_ROW_APART and more may be among the rows, of an older format */
+	pthread_rwlock_t moving_lock;       /* shared: rows are deleted; mover.c tells */
+	atomic_uint_fast64_t pack_garbage;  /* bytes in packs known to be dead */
+	atomic_uint_fast64_t pack_news;     /* of these since the collector was woken for them */
+	atomic_bool pack_unknown;           /* a crash has lost how many are */
+	pthread_mutex_t mover_lock;         /* packs go only under it, and */
+	bool moving;                        /* the mover is going round */
+	struct key move_at;                 /* how far it is */
 	atomic_uint_fast64_t tmp_serial;    /* names in it */
 	atomic_uint_fast64_t row_garbage;   /* bytes of rows deleted since the last flush for it */
 	pthread_mutex_t by_id[RDB_STRIPES]; /* the record of an upload: read, decide, write */
@@ -171,6 +181,7 @@ struct batch {
 	rocksdb_writebatch_t *writes;
 	struct change change;
 	struct key due; /* the earliest entry of the due index among the writes; length 0: none */
+	bool deletes_rows; /* so the mover must not write meanwhile */
 };
 
 struct batch batch_new(void);
@@ -181,9 +192,10 @@ enum err_code rdb_write(struct rdb *r, struct batch *b, bool sync, const char *w
 
 void batch_put(struct rdb *r, struct batch *b, enum rdb_family f, const struct key *k,
 	       struct bytes value);
-/* A row with its checksum. */
-void batch_put_row(struct rdb *r, struct batch *b, uint64_t locator, uint64_t offset,
-		   struct bytes data);
+/* A row with its checksum. A short one lies in the batch itself; the bytes of others are appended
+ * to a pack, and packs_durable() comes before the batch is written, packs_pointed() after. */
+enum err_code batch_put_row(struct rdb *r, struct batch *b, uint64_t locator, uint64_t offset,
+			    struct bytes data, struct pack_hold *hold, struct err *e);
 void batch_delete(struct rdb *r, struct batch *b, enum rdb_family f, const struct key *k);
 void batch_put_due(struct rdb *r, struct batch *b, int64_t expires_s, const struct upload_id *id);
 
@@ -251,6 +263,30 @@ enum err_code rdb_concat(void *self, const struct upload *rec, bool fresh,
 			 const struct upload_id *parts, size_t part_count, bool *deduplicated,
 			 struct upload **out, struct err *e);
 enum err_code rdb_reuse(void *self, const struct upload *rec, struct upload **out, struct err *e);
+
+/* ---- packed.c: rows whose bytes lie in packs ---- */
+
+/* What is said of one under its key in the pointers family. */
+struct pointer {
+	struct pack_place place;
+	uint8_t sum[ROW_SUM_SIZE]; /* as of any row */
+};
+#define POINTER_SIZE (8 + 4 + 4 + ROW_SUM_SIZE)
+void pointer_encode(uint8_t out[static POINTER_SIZE], const struct pointer *p);
+bool pointer_decode(struct bytes in, struct pointer *out); /* false if `in` is none */
+
+/* The bytes of the piece at that key, all of them. ERR_NOTFOUND: no such piece. */
+enum err_code packed_read(struct rdb *r, uint64_t locator, uint64_t offset, struct chunk **out,
+			  struct err *e);
+
+/* At open, and at the end: what is known of the garbage in packs. */
+enum err_code packed_open(struct rdb *r, struct err *e);
+void packed_close(struct rdb *r);
+
+/* ---- mover.c: gives the space of packs back ---- */
+
+/* One step; false if there is nothing to do that is worth it. */
+bool mover_step(struct rdb *r, uint64_t least);
 
 /* ---- read.c ---- */
 

@@ -18,7 +18,7 @@
 #define BALLAST_LEAST (8u << 20)
 #define META_FORMAT "format"
 
-static const char *const family_names[CF_COUNT] = { "default", "rows", "segments" };
+static const char *const family_names[CF_COUNT] = { "default", "rows", "pointers", "segments" };
 
 /* ---- options ---- */
 
@@ -65,8 +65,9 @@ static rocksdb_options_t *rows_options(struct rdb *r)
 {
 	rocksdb_options_t *o = bulk_options(r->write_buffer);
 
+	/* Only those of an older format are that long: what is written now lies beside its key. */
 	rocksdb_options_set_enable_blob_files(o, 1);
-	rocksdb_options_set_min_blob_size(o, RDB_ROW_APART);
+	rocksdb_options_set_min_blob_size(o, RDB_ROW_APART + ROW_SUM_SIZE);
 	rocksdb_options_set_blob_compression_type(o, rocksdb_no_compression);
 	/* the collector turns it on when it pays */
 	rocksdb_options_set_enable_blob_gc(o, 0);
@@ -126,6 +127,7 @@ static void make_options(struct rdb *r)
 {
 	r->cf_options[CF_RECORDS] = records_options(r);
 	r->cf_options[CF_ROWS] = rows_options(r);
+	r->cf_options[CF_POINTERS] = bulk_options(r->write_buffer / 4);
 	r->cf_options[CF_SEGMENTS] = segments_options();
 	r->reads = rocksdb_readoptions_create();
 	r->reads_past = rocksdb_readoptions_create();
@@ -241,8 +243,10 @@ static enum err_code check_format(struct rdb *r, struct err *e)
 		return err_set(e, ERR_FORMAT, "store format %u is newer than this program's %u",
 			       format, STORE_FORMAT);
 	/* Format 1 had neither composed blobs nor unfinished uploads, and before format 4 there
-	 * were no buckets: there is nothing to index; what is alive is counted further on. A
-	 * program of that time must not open this one any more. */
+	 * were no buckets: there is nothing to index; what is alive is counted further on. Before
+	 * format 5 there were no packs, and all rows in one family. A program of that time must not
+	 * open this one any more. */
+	r->drains = format < 5;
 	return format < STORE_FORMAT ? write_format(r, e) : ERR_OK;
 }
 
@@ -278,6 +282,7 @@ static void close_engine(void *self)
 	if (r == NULL)
 		return;
 	collector_stop(r);
+	packed_close(r);
 	for (int i = 0; i < CF_COUNT; i++)
 		if (r->db != NULL && r->cf[i] != NULL)
 			rocksdb_column_family_handle_destroy(r->cf[i]);
@@ -288,6 +293,8 @@ static void close_engine(void *self)
 		pthread_mutex_destroy(&r->by_id[i]);
 		pthread_mutex_destroy(&r->by_digest[i]);
 	}
+	pthread_rwlock_destroy(&r->moving_lock);
+	pthread_mutex_destroy(&r->mover_lock);
 	pthread_mutex_destroy(&r->locator_lock);
 	pthread_mutex_destroy(&r->junk_lock);
 	pthread_mutex_destroy(&r->due_lock);
@@ -304,14 +311,14 @@ static void close_engine(void *self)
 	free(r);
 }
 
-/* A snapshot need not wait until no segment happens to be on its way. */
-static void make_files_lock(struct rdb *r)
+/* Who takes one alone need not wait until nobody happens to share it. */
+static void make_shared_lock(pthread_rwlock_t *lock)
 {
 	pthread_rwlockattr_t a;
 
 	pthread_rwlockattr_init(&a);
 	pthread_rwlockattr_setkind_np(&a, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-	pthread_rwlock_init(&r->files_lock, &a);
+	pthread_rwlock_init(lock, &a);
 	pthread_rwlockattr_destroy(&a);
 }
 
@@ -319,7 +326,9 @@ static void make_locks(struct rdb *r)
 {
 	pthread_condattr_t monotonic;
 
-	make_files_lock(r);
+	make_shared_lock(&r->files_lock);
+	make_shared_lock(&r->moving_lock);
+	pthread_mutex_init(&r->mover_lock, NULL);
 	pthread_mutex_init(&r->collect_lock, NULL);
 
 	for (size_t i = 0; i < RDB_STRIPES; i++) {
@@ -390,6 +399,8 @@ static enum err_code open_engine(void **self, const struct store_options *opt, s
 	if (rc == ERR_OK)
 		rc = rdb_locators_load(r, e);
 	if (rc == ERR_OK)
+		rc = packed_open(r, e);
+	if (rc == ERR_OK)
 		rc = alive_load(r, e);
 	if (rc == ERR_OK)
 		rc = rdb_recover(r, e);
@@ -427,7 +438,7 @@ static uint64_t bytes_stored(struct rdb *r)
 {
 	static const char *const properties[] = { "rocksdb.total-sst-files-size",
 						  "rocksdb.total-blob-file-size" };
-	uint64_t sum = 0, v;
+	uint64_t sum = packs_bytes(r->packs), v;
 
 	for (int f = 0; f < CF_COUNT; f++)
 		for (size_t i = 0; i < 2; i++)

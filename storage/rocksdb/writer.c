@@ -31,6 +31,7 @@ struct rdb_writer {
 	bool marked, mark_durable; /* KEY_OPEN of the locator */
 	struct extents extents;
 	struct segment segment;
+	struct pack_hold hold;     /* of rows: durable before the commit that counts them */
 	bool hand_out;             /* the commit's caller wants the record */
 	struct upload *handed_out; /* made before the write: nothing may fail after it */
 };
@@ -270,8 +271,8 @@ static enum err_code stage_segment(struct rdb_writer *w, struct bytes data, stru
 
 /* ---- rows ---- */
 
-/* Not synced: the log keeps the order, so the commit that makes these bytes count makes them
- * durable too. The same goes for the mark. */
+/* Not synced: the log keeps the order, so the commit that makes these bytes count makes the row
+ * durable too, and the pack before. The same goes for the mark. */
 static enum err_code stage_row(struct rdb_writer *w, struct bytes data, struct err *e)
 {
 	struct batch b = batch_new();
@@ -279,8 +280,10 @@ static enum err_code stage_row(struct rdb_writer *w, struct bytes data, struct e
 
 	if (!w->marked)
 		batch_mark(w, &b);
-	batch_put_row(w->db, &b, w->locator, w->end, data);
-	rc = rdb_write(w->db, &b, false, "write a row", e);
+	rc = batch_put_row(w->db, &b, w->locator, w->end, data, &w->hold, e);
+	if (rc == ERR_OK)
+		rc = rdb_write(w->db, &b, false, "write a row", e);
+	packs_pointed(w->db->packs, &w->hold);
 	batch_free(&b);
 	if (rc != ERR_OK)
 		return rc;
@@ -339,8 +342,8 @@ static enum err_code lay_tail(struct rdb_writer *w, struct batch *b, struct byte
 	rc = need_locator(w, e);
 	if (rc != ERR_OK)
 		return rc;
-	batch_put_row(w->db, b, w->locator, w->end, tail);
-	return add_extent(w, tail.len, 0, e);
+	rc = batch_put_row(w->db, b, w->locator, w->end, tail, &w->hold, e);
+	return rc == ERR_OK ? add_extent(w, tail.len, 0, e) : rc;
 }
 
 /* An earlier writer of this upload may have left junk in a locator of its own that nobody could
@@ -456,8 +459,11 @@ static enum err_code commit_own(struct rdb_writer *w, const struct commit *c, st
 	if (u.finished)
 		rc = batch_finish(w, &b, &u, true, e);
 	if (rc == ERR_OK)
+		rc = packs_durable(w->db->packs, &w->hold, e);
+	if (rc == ERR_OK)
 		rc = write_commit(w, &b, &u, e);
 out:
+	packs_release(w->db->packs, &w->hold);
 	batch_free(&b);
 	return rc;
 }
@@ -555,8 +561,10 @@ static enum err_code unmark(struct rdb_writer *w)
 	struct key k = key_open(w->locator);
 	char *text = NULL;
 
-	if (w->end > w->durable)
+	if (w->end > w->durable) {
+		atomic_fetch_add(&w->db->pack_garbage, w->end - w->durable);
 		return rdb_remove_junk(w->db, w->locator, w->durable, NULL);
+	}
 	rocksdb_delete_cf(w->db->db, w->db->unsynced, w->db->cf[CF_RECORDS], chars(k.b), k.len,
 			  &text);
 	return text != NULL ? rdb_write_failed(NULL, "unmark", text) : ERR_OK;
@@ -567,6 +575,7 @@ void rdb_write_close(void *self, void *writer)
 	struct rdb_writer *w = writer;
 
 	segment_abandon(w);
+	packs_release(w->db->packs, &w->hold);
 	if (w->marked && unmark(w) != ERR_OK)
 		rdb_note_junk(self, &w->rec->id, w->locator);
 	writer_free(w);

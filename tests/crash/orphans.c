@@ -11,6 +11,8 @@
  *   - every unfinished upload is listed as such, and no other is; a tombstone is due
  *   - every piece of bytes lies in an extent of a blob of its own or of an unfinished upload
  *   - every extent is covered by its pieces, and no two extents overlap
+ *   - every pointer leads to bytes in a pack that have its checksum, and no two to the same ones
+ *   - what nobody points at in packs is known as garbage, after an orderly end
  *   - every .sst and .blob file belongs to the database
  *
  * Exit code 0 if so, 1 with a line for each finding if not. DESIGN.md beside the engine has the
@@ -25,8 +27,9 @@
 #include "storage/rocksdb/rdb.h"
 
 #define FINDINGS_SHOWN 50
+#define GARBAGE_SLACK (4u << 20) /* bytes in packs that nobody need know of */
 
-static const char *const family_names[CF_COUNT] = { "default", "rows", "segments" };
+static const char *const family_names[CF_COUNT] = { "default", "rows", "pointers", "segments" };
 
 struct owned {
 	struct extent extent;
@@ -35,13 +38,16 @@ struct owned {
 
 struct look {
 	const char *dir;
+	struct packs *packs;
+	struct pack_place *used; /* sorted, once all are there */
+	size_t used_count, used_room;
 	rocksdb_t *db;
 	rocksdb_options_t *options;
 	rocksdb_readoptions_t *reads;
 	rocksdb_column_family_handle_t *cf[CF_COUNT];
 	struct owned *owned; /* sorted by locator and start, once all are there */
 	size_t owned_count, owned_room;
-	uint64_t uploads, tombstones, blobs, composed, pieces, bytes, findings;
+	uint64_t uploads, tombstones, blobs, composed, pieces, bytes, packed, findings;
 	struct change alive; /* as it should be counted */
 };
 
@@ -577,6 +583,77 @@ static void see_row(struct look *k, struct bytes key, struct bytes value)
 	see_piece(k, key, value.len - ROW_SUM_SIZE, 0);
 }
 
+static void note_use(struct look *k, const struct pack_place *place)
+{
+	if (k->used_count == k->used_room) {
+		k->used_room = k->used_room * 2 + 64;
+		k->used = realloc(k->used, k->used_room * sizeof(*k->used));
+		if (k->used == NULL)
+			give_up("realloc", "no memory");
+	}
+	k->used[k->used_count++] = *place;
+	k->packed += place->length;
+}
+
+static void see_pointer(struct look *k, struct bytes key, struct bytes value)
+{
+	static uint8_t bytes[CHUNK_MAX];
+	uint8_t sum[ROW_SUM_SIZE];
+	uint64_t locator, offset;
+	struct pointer p;
+	struct err e = { 0 };
+
+	if (!pointer_decode(value, &p) || !key_piece_parse(key, &locator, &offset)) {
+		finding(k, "a pointer that is none, %zu bytes", value.len);
+		return;
+	}
+	see_piece(k, key, p.place.length, 0);
+	note_use(k, &p.place);
+	if (packs_read(k->packs, &p.place, bytes, &e) != ERR_OK) {
+		finding(k, "a pointer into pack %" PRIu64 " at %" PRIu32 ": %s", p.place.pack,
+			p.place.at, e.why);
+		return;
+	}
+	row_sum(sum, locator, offset, (struct bytes){ bytes, p.place.length });
+	if (memcmp(sum, p.sum, sizeof(sum)) != 0)
+		finding(k, "other bytes in pack %" PRIu64 " at %" PRIu32, p.place.pack, p.place.at);
+}
+
+static int by_pack(const void *a, const void *b)
+{
+	const struct pack_place *x = a, *y = b;
+
+	if (x->pack != y->pack)
+		return x->pack < y->pack ? -1 : 1;
+	return x->at < y->at ? -1 : x->at > y->at;
+}
+
+/* The count of garbage is an estimate: what a failed write has left is not in it. */
+static void check_packs(struct look *k)
+{
+	const struct key key = key_meta("packs.garbage");
+	rocksdb_pinnableslice_t *s = record(k, &key);
+	uint64_t all = packs_bytes(k->packs), known = all;
+
+	if (k->used_count > 0)
+		qsort(k->used, k->used_count, sizeof(*k->used), by_pack);
+	for (size_t i = 1; i < k->used_count; i++) {
+		const struct pack_place *x = &k->used[i - 1], *y = &k->used[i];
+
+		if (x->pack == y->pack && y->at < x->at + x->length)
+			finding(k, "two pointers to the same bytes, pack %" PRIu64, x->pack);
+	}
+	if (s != NULL) {
+		known = bytes_get_u64(slice_bytes(s).data);
+		rocksdb_pinnableslice_destroy(s);
+	}
+	if (all > k->packed + known + GARBAGE_SLACK)
+		finding(k,
+			"%" PRIu64 " bytes in packs, %" PRIu64 " alive, %" PRIu64
+			" known as garbage",
+			all, k->packed, known);
+}
+
 static void see_segment(struct look *k, struct bytes key, struct bytes value)
 {
 	see_piece(k, key, value.len, PLACE_SEGMENT);
@@ -668,7 +745,11 @@ static void open_store(struct look *k, const char *dir)
 	const rocksdb_options_t *options[CF_COUNT];
 	char *text = NULL;
 
+	struct err e = { 0 };
+
 	k->dir = dir;
+	if (packs_open(&k->packs, dir, 0, 0, NULL, NULL, &e) != ERR_OK)
+		give_up("packs", e.why);
 	k->options = rocksdb_options_create();
 	rocksdb_options_set_uint64add_merge_operator(k->options);
 	/* as the engine does: no log of RocksDB's own */
@@ -689,6 +770,8 @@ static void close_store(struct look *k)
 	rocksdb_close(k->db);
 	rocksdb_options_destroy(k->options);
 	rocksdb_readoptions_destroy(k->reads);
+	packs_close(k->packs);
+	free(k->used);
 	free(k->owned);
 }
 
@@ -709,7 +792,9 @@ int main(int argc, char **argv)
 		qsort(k.owned, k.owned_count, sizeof(*k.owned), by_place);
 	check_overlaps(&k);
 	walk(&k, CF_ROWS, see_row);
+	walk(&k, CF_POINTERS, see_pointer);
 	walk(&k, CF_SEGMENTS, see_segment);
+	check_packs(&k);
 	check_covered(&k);
 	close_store(&k);
 	(void)printf("orphans: %" PRIu64 " uploads, %" PRIu64 " tombstones, %" PRIu64

@@ -391,7 +391,7 @@ static inline size_t leftovers(struct fixture *f)
 
 	OK(f, engine_rocksdb.open(&self, &f->options, &f->err));
 	n = count_keys(self, CF_RECORDS, "ABCDGHNOQU") + count_keys(self, CF_ROWS, NULL) +
-	    count_keys(self, CF_SEGMENTS, NULL);
+	    count_keys(self, CF_POINTERS, NULL) + count_keys(self, CF_SEGMENTS, NULL);
 	engine_rocksdb.close(self);
 	return n;
 }

@@ -62,8 +62,8 @@ static void a_sound_store_has_no_damage(void **state)
 	assert_int_equal(r.damaged, 0);
 }
 
-/* Flips a bit in the middle of the largest file of a kind. */
-static void flip_in_largest(const char *dir, const char *suffix)
+/* Flips a bit of the largest file of a kind, in the middle unless it is said where. */
+static void flip_in_largest(const char *dir, const char *suffix, off_t at)
 {
 	char path[400], largest[400] = "";
 	off_t size = 0;
@@ -87,13 +87,14 @@ static void flip_in_largest(const char *dir, const char *suffix)
 	closedir(d);
 	fd = open(largest, O_RDWR | O_CLOEXEC);
 	assert_true(fd >= 0);
-	assert_int_equal(pread(fd, &byte, 1, size / 2), 1);
+	at = at > 0 ? at : size / 2;
+	assert_int_equal(pread(fd, &byte, 1, at), 1);
 	byte ^= 0x10;
-	assert_int_equal(pwrite(fd, &byte, 1, size / 2), 1);
+	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
 	close(fd);
 }
 
-static void check_damage(struct fixture *f, const char *suffix, unsigned id)
+static void check_damage(struct fixture *f, const char *suffix, off_t at, unsigned id)
 {
 	struct upload_id name = id_of(id);
 	struct upload *u;
@@ -104,7 +105,7 @@ static void check_damage(struct fixture *f, const char *suffix, unsigned id)
 	fill(f);
 	fixture_reopen(f); /* flushes */
 	fixture_close(f);
-	flip_in_largest(f->dir, suffix);
+	flip_in_largest(f->dir, suffix, at);
 	fixture_open(f);
 	r = run_scrub(f, &t);
 	assert_int_equal(r.blobs, 3);
@@ -118,12 +119,12 @@ static void check_damage(struct fixture *f, const char *suffix, unsigned id)
 
 static void a_flipped_bit_in_a_segment_is_found(void **state)
 {
-	check_damage(*state, ".sst", 3);
+	check_damage(*state, ".sst", 0, 3);
 }
 
 static void a_flipped_bit_among_rows_is_found(void **state)
 {
-	check_damage(*state, ".blob", 2);
+	check_damage(*state, ".pack", 50000, 2); /* the first of its pack */
 }
 
 static void bytes_of_another_digest_are_found(void **state)

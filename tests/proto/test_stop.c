@@ -525,7 +525,7 @@ static void scrub_finds_a_flipped_byte(void **state)
 	assert_non_null(strstr(out, "2 blobs, 8389608 bytes, 0 damaged"));
 	find_file(&s, ".sst", path, sizeof(path));
 	if (path[0] == '\0')
-		find_file(&s, ".blob", path, sizeof(path));
+		find_file(&s, ".pack", path, sizeof(path));
 	assert_true(path[0] != '\0');
 	flip_a_byte(path);
 	assert_int_equal(server_command(&s, "--scrub", out, sizeof(out)), 3);
