@@ -82,25 +82,35 @@ static enum err_code renew(struct fetch *f, struct err *e)
 	return become(f, u, e);
 }
 
+static enum err_code load_page(struct fetch *f, struct err *e)
+{
+	chunk_unref(f->body.page.chunk); /* of another place, which nobody came back to */
+	f->body.page.chunk = NULL;
+	return page_load(f->server, f->media, f->missing, &f->body.page, e);
+}
+
+#define TRIES 3
+
 /* When it was finished its bytes may have become those of another: then what we know of where they
- * lie is not so any more. */
+ * lie is not so any more, and that may be so just after we looked. */
 static enum err_code load(struct fetch *f, struct err *e)
 {
+	bool known = f->missing < f->media->upload->offset;
 	enum err_code rc = ERR_OK;
-	bool fresh = f->missing >= f->media->upload->offset;
 
-	if (fresh)
-		rc = renew(f, e);
-	for (;;) {
+	for (int i = 0; i < TRIES; i++) {
+		if (!known)
+			rc = renew(f, e);
 		if (rc == ERR_OK && f->missing >= f->media->upload->offset)
-			return err_set(e, ERR_IO, "the record has less than was durable");
-		if (rc == ERR_OK)
-			rc = page_load(f->server, f->media, f->missing, &f->body.page, e);
-		if (rc != ERR_NOTFOUND || fresh)
+			rc = err_set(e, ERR_IO, "the record has less than was durable");
+		if (rc != ERR_OK)
 			return rc;
-		fresh = true;
-		rc = renew(f, e);
+		rc = load_page(f, e);
+		if (rc != ERR_NOTFOUND)
+			return rc;
+		known = false;
 	}
+	return rc;
 }
 
 static void note_failure(struct fetch *f, const struct err *e)

@@ -138,7 +138,7 @@ enum range_result range_parse_growing(struct range *out, bool *open, const char 
 	cursor_skip_empty(&c);
 	if (found != RANGE_SOME || count != 1 || !take_number(&c, &r.first))
 		return found == RANGE_SOME ? RANGE_NONE : found;
-	if (r.first > size)
+	if (r.first > size || r.first >= ENDLESS)
 		return RANGE_UNSATISFIABLE;
 	named = cursor_take(&c, '-') && at_digit(&c);
 	r.last = named ? set[0].last : r.first < size ? size - 1 : RANGE_VERY_LARGE;

@@ -61,6 +61,20 @@ static void check_again(const struct found *f, uint64_t size)
 		       again.ranges[i].last == f->ranges[i].last);
 }
 
+/* Of what still grows: it begins where there is something, or is about to be. */
+static void check_growing(const char *text, size_t n, uint64_t size)
+{
+	struct range r = { UNTOUCHED, UNTOUCHED };
+	bool open = true;
+
+	if (range_parse_growing(&r, &open, text, n, size) != RANGE_SOME) {
+		assert(r.first == UNTOUCHED && r.last == UNTOUCHED);
+		return;
+	}
+	assert(r.first <= r.last && r.first <= size);
+	assert(open == (r.last >= size));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *text = (const char *)data, *line = memchr(data, '\n', size);
@@ -72,6 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	line++;
 	n = size - (size_t)(line - text);
+	check_growing(line, n, of);
 	if (parse(&f, line, n, of) != RANGE_SOME)
 		return 0;
 	check_bounds(&f, of);

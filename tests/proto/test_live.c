@@ -293,10 +293,13 @@ static void who_is_slow_gets_the_rest_from_the_store(void **state)
 	struct tus_upload u = begin(s, 40 * MB);
 	const uint8_t *p = fresh(40 * MB);
 	struct follow *f = follow_it(&u), *quick = follow_it(&u);
+	uint64_t before;
 
 	assert_int_equal(tus_patch(&u, 0, p, 30 * MB), 204);
 	assert_gets(quick, p, 30 * MB);
+	before = server_metric(s, "restante_cache_misses_total");
 	assert_gets(f, p, 30 * MB); /* only now */
+	assert_true(server_metric(s, "restante_cache_misses_total") > before);
 	assert_int_equal(tus_patch(&u, 30 * MB, p + 30 * MB, 10 * MB), 204);
 	assert_gets(f, p + 30 * MB, 10 * MB);
 	assert_end(f, FOLLOW_WHOLE);
@@ -1013,6 +1016,33 @@ static void what_goes_on_arriving_does_not_expire(void **state)
 	assert_end(f, FOLLOW_WHOLE);
 }
 
+static int start_with_little_patience(void **state)
+{
+	return start_with(state,
+			  &(struct test_server_options){ .config = "upload { min_free = 0 }\n"
+								   "http { timeout = 1s }\n" });
+}
+
+/* Of the follower; its uploader's lasts too long. */
+static void a_silence_is_no_reason_to_leave(void **state)
+{
+	struct test_server *s = *state;
+	struct tus_upload u = begin(s, TUS_DEFERRED);
+	struct client *c = open_patch(&u, 0);
+	struct follow *f = follow_it(&u);
+
+	bring(c, "hello", 5);
+	assert_gets(f, "hello", 5);
+	assert_int_equal(follow_end(f, 3000), FOLLOW_OPEN);
+	client_close(c);
+	c = open_patch(&u, 5);
+	bring(c, "there", 5);
+	assert_gets(f, "there", 5);
+	end_patch(c);
+	finish(&u, 10);
+	assert_end(f, FOLLOW_WHOLE);
+}
+
 /* ---- stopping ---- */
 
 static int start_graceful(void **state)
@@ -1141,8 +1171,8 @@ static int start_tls(void **state)
 	(void)snprintf(config, sizeof(config),
 		       "listen = \"127.0.0.1:0\";\nlisten_tls = \"127.0.0.1:0\";\n"
 		       "tls { certificate = \"%s/pem\"; key = \"%s/key\"; }\n"
-		       "upload { min_free = 0 }\nhttp { stop_grace = 1s }\n"
-		       "fetch { live_timeout = 2s }\n",
+		       "upload { min_free = 0 }\nhttp { stop_grace = 1s; timeout = 1s }\n"
+		       "fetch { live_timeout = 4s }\n",
 		       tls_dir, tls_dir);
 	return start_with(state, &(struct test_server_options){ .config = config, .listen = "" });
 }
@@ -1193,7 +1223,12 @@ static void tls_follows_ends_and_is_cut(void **state)
 		assert_curl_gets(f, p + at, 100 * KB);
 	}
 	end_patch(c);
-	finish(&u, 500 * KB);
+	client_nap(2500); /* a silence that http.timeout is not for */
+	c = open_patch(&u, 500 * KB);
+	bring(c, "more", 4);
+	assert_curl_gets(f, "more", 4);
+	end_patch(c);
+	finish(&u, 500 * KB + 4);
 	assert_int_equal(fgetc(f), EOF);
 	assert_int_equal(pclose(f), 0);
 	assert_int_equal(tus_delete(&v), 204);
@@ -1264,6 +1299,9 @@ int main(void)
 		cmocka_unit_test(what_expires_is_cut_though_nobody_sweeps),
 		cmocka_unit_test(what_goes_on_arriving_does_not_expire),
 	};
+	const struct CMUnitTest patience[] = {
+		cmocka_unit_test(a_silence_is_no_reason_to_leave),
+	};
 	const struct CMUnitTest stopping[] = {
 		cmocka_unit_test(a_stop_cuts_those_whose_uploader_is_gone_at_once),
 		cmocka_unit_test(a_stop_lets_an_upload_end_that_is_about_to),
@@ -1279,6 +1317,7 @@ int main(void)
 
 	failed += GROUP(impatient, start_impatient, stop);
 	failed += GROUP(expiring, start_expiring, stop);
+	failed += GROUP(patience, start_with_little_patience, stop);
 	failed += GROUP(stopping, start_graceful, stop);
 	failed += GROUP(unreadable, start_unreadable, stop);
 	failed += GROUP(uncommittable, start_uncommittable, stop);
