@@ -1,5 +1,6 @@
 #include "server/keeper.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,7 +16,8 @@
 #include "server/server.h"
 #include "server/sweep.h"
 
-#define RETRY_S 5   /* between looks at finals whose store failed */
+#define RETRY_S 5 /* between looks at finals whose store failed */
+#define PARKED_WORTH 1000
 #define TIDY_S 3600 /* between looks at snapshots, where sweeps are not more often */
 
 struct keeper {
@@ -38,6 +40,20 @@ static void ask_disk(struct server *s)
 		atomic_store(&s->disk_free, (uint64_t)v.f_bavail * v.f_frsize);
 }
 
+/* What many connections have had and need no more since they are parked lies between what others
+ * have, where the C library gives nothing back by itself. Once it has become calm: else it is soon
+ * needed again. */
+static void give_back_memory(struct server *s, size_t *before)
+{
+	const size_t parked = atomic_load(&s->parked);
+
+	if (parked >= PARKED_WORTH && parked == *before) {
+		atomic_fetch_sub(&s->parked, parked);
+		(void)malloc_trim(0);
+	}
+	*before = parked;
+}
+
 static void tidy(struct server *s, int64_t now, uint64_t interval, int64_t *tidied_s)
 {
 	if (interval == 0 || interval > TIDY_S)
@@ -56,6 +72,7 @@ static void *keeper_main(void *arg)
 	int64_t swept_ms = clock_mono_ms(), tidied_s = clock_now_s(), now;
 	struct timespec until;
 	uint64_t interval;
+	size_t parked = 0;
 
 	(void)pthread_setname_np(pthread_self(), "keeper");
 	pthread_mutex_lock(&k->lock);
@@ -65,6 +82,7 @@ static void *keeper_main(void *arg)
 		(void)pthread_cond_timedwait(&k->stop_asked, &k->lock, &until);
 		pthread_mutex_unlock(&k->lock);
 		ask_disk(s);
+		give_back_memory(s, &parked);
 		now = clock_now_s();
 		running_expire(s, now);
 		live_stall(s->live, clock_mono_ms(),

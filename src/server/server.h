@@ -56,6 +56,7 @@ struct server {
 	int64_t snapshot_s; /* the last snapshot is named after; the operator's thread only */
 	atomic_int_fast64_t swept_s;        /* when a sweep last left nothing due */
 	atomic_uint_fast64_t disk_free;     /* bytes, refreshed by the keeper */
+	atomic_size_t parked; /* connections since memory was last given back to the system */
 	atomic_uint_fast64_t upload_memory; /* bytes in full-size buffers of uploads */
 	atomic_bool ready;
 };

@@ -32,11 +32,14 @@ static uint64_t received(const struct conn *c)
 									: UINT64_MAX;
 }
 
+bool conn_is_idle(const struct conn *c)
+{
+	return received(c) == c->heard;
+}
+
 bool conn_is_quiet(struct request *r)
 {
-	const struct conn *c = conn_of(r->mc);
-
-	return received(c) == c->heard;
+	return conn_is_idle(conn_of(r->mc));
 }
 
 bool conn_holds_nothing(struct request *r)
@@ -70,7 +73,7 @@ static void forget_request(struct conn *c)
 	struct request *r = c->request;
 
 	c->request = NULL;
-	c->fresh = true;
+	c->looks = 0;
 	if (r != NULL)
 		request_free(r);
 }
@@ -148,6 +151,7 @@ static struct conn *begin(struct side *side, struct MHD_Connection *mc)
 		return NULL; /* its requests are cut */
 	c->asks = side->pool == OPERATOR;
 	c->loop = l;
+	c->mc = side->pool == PLAIN ? mc : NULL;
 	c->fd = MHD_get_connection_info(mc, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 	DL_APPEND(l->conns, c);
 	if (c->asks)
@@ -167,6 +171,7 @@ static struct conn *begin_or_return(struct side *side, struct MHD_Connection *mc
 		return begin(side, mc);
 	side->loop->returning = NULL;
 	c->taken = false;
+	c->mc = mc;
 	return c;
 }
 
@@ -194,7 +199,9 @@ void conn_on_connection(void *cls, struct MHD_Connection *mc, void **socket_cont
 		return;
 	}
 	*socket_context = NULL;
-	if (c == NULL || !c->taken)
+	if (c != NULL && c->taken)
+		c->leaving = false;
+	else
 		end(cls, mc, c);
 }
 
@@ -202,7 +209,6 @@ void conn_end_request(struct conn *c)
 {
 	count_sent(c->request);
 	forget_request(c);
-	c->fresh = false; /* whoever has it looks for himself */
 }
 
 void conn_end_taken(struct conn *c, const struct sockaddr *peer)

@@ -33,18 +33,35 @@ static bool watch(struct loop *l, int fd, struct direct *d)
 	return epoll_ctl(l->direct.epoll_fd, EPOLL_CTL_ADD, fd, &e) == 0;
 }
 
+static void keep_peer(struct direct *d, const struct sockaddr *peer)
+{
+	memcpy(&d->peer, peer,
+	       peer->sa_family == AF_INET6 ? sizeof(d->peer.in6) : sizeof(d->peer.in4));
+}
+
 /* Another descriptor of the same socket, since the library closes its own. */
 static bool take_over(struct request *r, struct direct *d)
 {
-	const struct sockaddr *peer = request_peer(r);
-
 	d->fd = fcntl(request_fd(r), F_DUPFD_CLOEXEC, 0);
 	if (d->fd < 0)
 		return false;
-	memcpy(&d->peer, peer,
-	       peer->sa_family == AF_INET6 ? sizeof(d->peer.in6) : sizeof(d->peer.in4));
+	keep_peer(d, request_peer(r));
 	d->conn = conn_of(r->mc);
 	return true;
+}
+
+static void be_taken(struct direct *d)
+{
+	d->conn->taken = true;
+	d->conn->mc = NULL;
+	d->conn->fd = d->fd;
+}
+
+static void join(struct direct *d)
+{
+	DL_APPEND(d->loop->direct.all, d);
+	d->loop->direct.count++;
+	direct_turn_for(d);
 }
 
 bool direct_enter(struct request *r, struct direct *d, const struct direct_kind *kind, bool take)
@@ -66,13 +83,46 @@ bool direct_enter(struct request *r, struct direct *d, const struct direct_kind 
 	r->direct = d; /* who cuts it from now on means this descriptor */
 	pthread_mutex_unlock(&l->lock);
 	if (take) {
-		d->conn->taken = true;
-		d->conn->fd = d->fd;
+		be_taken(d);
 		r->mc = NULL;
 	}
-	DL_APPEND(l->direct.all, d);
-	l->direct.count++;
-	direct_turn_for(d);
+	join(d);
+	return true;
+}
+
+/* The library is left with something that is no socket, and ends its connection when it reads
+ * there. It has to be suspended for that: then its descriptor is in no epoll set. */
+static bool leave_dead(struct conn *c, struct loop *l)
+{
+	bool done;
+
+	MHD_suspend_connection(c->mc);
+	done = dup3(l->wake_fd, c->fd, O_CLOEXEC) == c->fd;
+	MHD_resume_connection(c->mc);
+	loop_kick(l);
+	return done;
+}
+
+bool direct_adopt(struct conn *c, struct direct *d, const struct direct_kind *kind)
+{
+	struct loop *l = c->loop;
+
+	d->kind = kind;
+	d->loop = l;
+	d->conn = c;
+	keep_peer(d,
+		  MHD_get_connection_info(c->mc, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
+	d->fd = fcntl(c->fd, F_DUPFD_CLOEXEC, 0);
+	if (d->fd < 0)
+		return false;
+	if (!watch(l, d->fd, d) || !leave_dead(c, l)) {
+		(void)epoll_ctl(l->direct.epoll_fd, EPOLL_CTL_DEL, d->fd, NULL);
+		(void)close(d->fd);
+		return false;
+	}
+	c->leaving = true;
+	be_taken(d);
+	join(d);
 	return true;
 }
 

@@ -71,6 +71,11 @@ void direct_set_fini(struct direct_set *s);
  * the library has of it, and nothing else. False: everything is as before. */
 bool direct_enter(struct request *r, struct direct *d, const struct direct_kind *kind, bool take);
 
+/* Takes a connection over that has no request, and of which the library holds nothing
+ * (conn_is_idle()): c->leaving until the library has heard of it. False: everything is as before.
+ */
+bool direct_adopt(struct conn *c, struct direct *d, const struct direct_kind *kind);
+
 /* Takes d out of the set: the socket, which was not taken over, is the library's again. */
 void direct_leave(struct direct *d);
 

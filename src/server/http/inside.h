@@ -29,22 +29,24 @@
 /* A loop has a daemon of the library for each kind of connection. */
 enum pool { PLAIN, TLS, OPERATOR, POOLS };
 
-/* Most connections ask for little, and long bodies pass by the pool: a small one keeps parked
- * connections cheap. Under TLS they pass through, and it has the size at which reading costs least.
- * In bytes. */
+/* In bytes. Head of the request, a struct for each of its fields, and head of the answer have to go
+ * in; long bodies pass by it. Under TLS they pass through, and it has the size at which reading
+ * costs least. */
 static inline size_t pool_size(enum pool pool)
 {
-	return (size_t)(pool == TLS ? 64 : 12) << 10;
+	return (size_t)(pool == TLS ? 64 : 20) << 10;
 }
 
 struct conn { /* one TCP connection */
 	int fd;
-	struct request *request; /* under way; NULL: idle */
-	bool fresh;              /* one has ended since the last look at it */
-	bool asks;               /* on the operator's socket */
-	bool stranger;           /* on the operator's socket: nothing is heard */
-	bool taken;              /* over from the library, which has it no more */
-	uint64_t heard;          /* bytes of its requests, without the framing of chunked bodies */
+	struct request *request;   /* under way; NULL: idle */
+	bool asks;                 /* on the operator's socket */
+	bool stranger;             /* on the operator's socket: nothing is heard */
+	bool leaving;              /* ... but has not heard of that yet */
+	unsigned char looks;       /* at it, since the last request ended on it */
+	struct MHD_Connection *mc; /* of a plain one that the library has */
+	bool taken;                /* over from the library, which has it no more */
+	uint64_t heard; /* bytes of its requests, without the framing of chunked bodies */
 	struct loop *loop;
 	struct conn *prev, *next;
 };
@@ -231,6 +233,9 @@ void conn_on_connection(void *cls, struct MHD_Connection *mc, void **socket_cont
 			enum MHD_ConnectionNotificationCode what);
 
 struct conn *conn_of(struct MHD_Connection *mc);
+
+/* The same of a connection that has no request. */
+bool conn_is_idle(const struct conn *c);
 
 /* Whether all that has ever come on r's connection belongs to its requests so far: the library
  * holds nothing of a next one, and the client has not closed its direction. */

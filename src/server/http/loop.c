@@ -10,7 +10,11 @@
 #include <utlist.h>
 
 #include "base/clock.h"
+#include "server/http/rest.h"
 #include "server/server.h"
+
+/* At a connection between two requests, one a second; then it is parked. */
+#define LOOKS 2
 
 struct arrival {
 	int fd;
@@ -118,11 +122,13 @@ static void look_for_leavers(struct loop *l)
 	char x;
 
 	DL_FOREACH (l->conns, c) {
-		if (c->request != NULL || !c->fresh)
+		if (c->request != NULL || c->looks == LOOKS)
 			continue;
-		c->fresh = false;
+		c->looks++;
 		if (recv(c->fd, &x, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
 			(void)shutdown(c->fd, SHUT_RDWR);
+		else if (c->looks == LOOKS && c->mc != NULL && conn_is_idle(c))
+			rest_park(c);
 	}
 }
 

@@ -1,5 +1,6 @@
 #include "server/http/rest.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -19,6 +20,8 @@ static enum direct_next move(struct direct *d, uint32_t events)
 	ssize_t n;
 	char x;
 
+	if (d->conn->leaving)
+		return DIRECT_AGAIN;
 	n = s->over ? 0 : recv(d->fd, &x, 1, MSG_PEEK | MSG_DONTWAIT);
 	s->asks = n > 0;
 	if (n > 0 || n == 0 || (events & (EPOLLERR | EPOLLHUP)) != 0)
@@ -56,4 +59,18 @@ void rest_begin(struct rest *s)
 	s->d.request = NULL;
 	s->since_ms = s->d.loop->turn_ns / 1000000;
 	direct_turn_for(&s->d); /* no event tells of what has come already */
+}
+
+void rest_park(struct conn *c)
+{
+	struct rest *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return;
+	s->since_ms = c->loop->turn_ns / 1000000;
+	if (!direct_adopt(c, &s->d, &resting)) {
+		free(s);
+		return;
+	}
+	atomic_fetch_add(&c->loop->http->server->parked, 1);
 }
