@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define SUFFIX ".pack"
@@ -41,8 +42,11 @@ struct packs {
 	uint64_t size, step;
 	pack_number_fn *number;
 	void *ctx;
-	pthread_mutex_t lock;
+	pthread_mutex_t lock; /* may be held while a disk works */
 	pthread_cond_t pointed;
+	/* Held as well by who changes the list below or any fd, and never while a disk works: by it
+	 * alone packs_read_now() looks, and copies what it finds. */
+	pthread_rwlock_t table;
 	struct pack **v; /* by number */
 	size_t count, room;
 	struct pack *current; /* NULL: the next append makes one */
@@ -95,31 +99,66 @@ static struct pack *find(const struct packs *s, uint64_t number)
 	return i < s->count && s->v[i]->number == number ? s->v[i] : NULL;
 }
 
+static bool make_room(struct packs *s)
+{
+	const size_t room = s->room > 0 ? 2 * s->room : 16;
+	struct pack **v;
+
+	if (s->count < s->room)
+		return true;
+	v = realloc(s->v, room * sizeof(struct pack *));
+	if (v == NULL)
+		return false;
+	s->v = v;
+	s->room = room;
+	return true;
+}
+
+static bool enlist(struct packs *s, struct pack *p)
+{
+	const size_t at = place_in_list(s, p->number);
+	bool done;
+
+	pthread_rwlock_wrlock(&s->table);
+	done = make_room(s);
+	if (done) {
+		memmove(&s->v[at + 1], &s->v[at], (s->count - at) * sizeof(struct pack *));
+		s->v[at] = p;
+		s->count++;
+	}
+	pthread_rwlock_unlock(&s->table);
+	return done;
+}
+
+static void strike(struct packs *s, size_t i)
+{
+	pthread_rwlock_wrlock(&s->table);
+	memmove(&s->v[i], &s->v[i + 1], (s->count - i - 1) * sizeof(struct pack *));
+	s->count--;
+	pthread_rwlock_unlock(&s->table);
+}
+
+static void set_fd(struct packs *s, struct pack *p, int fd)
+{
+	pthread_rwlock_wrlock(&s->table);
+	p->fd = fd;
+	pthread_rwlock_unlock(&s->table);
+}
+
 static struct pack *add(struct packs *s, uint64_t number)
 {
-	struct pack *p;
-	size_t at;
+	struct pack *p = calloc(1, sizeof(*p));
 
-	if (s->count == s->room) {
-		size_t room = s->room > 0 ? 2 * s->room : 16;
-		struct pack **v = realloc(s->v, room * sizeof(struct pack *));
-
-		if (v == NULL)
-			return NULL;
-		s->v = v;
-		s->room = room;
-	}
-	p = calloc(1, sizeof(*p));
 	if (p == NULL)
 		return NULL;
 	p->number = number;
 	p->fd = -1;
+	if (!enlist(s, p)) {
+		free(p);
+		return NULL;
+	}
 	pthread_mutex_init(&p->sync_lock, NULL);
 	pthread_cond_init(&p->sync_ended, NULL);
-	at = place_in_list(s, number);
-	memmove(&s->v[at + 1], &s->v[at], (s->count - at) * sizeof(struct pack *));
-	s->v[at] = p;
-	s->count++;
 	return p;
 }
 
@@ -141,8 +180,7 @@ static void remove_at(struct packs *s, size_t i)
 	name_of(name, p->number);
 	(void)unlinkat(s->dir, name, 0);
 	atomic_fetch_sub(&s->bytes, p->end);
-	memmove(&s->v[i], &s->v[i + 1], (s->count - i - 1) * sizeof(struct pack *));
-	s->count--;
+	strike(s, i);
 	p->removed = true;
 	if (p->refs > 0)
 		return;
@@ -155,11 +193,12 @@ static void close_some_idle(struct packs *s)
 {
 	for (size_t n = 0; n < s->count && s->idle_open > OPEN_MAX_IDLE; n++) {
 		struct pack *p = s->v[s->hand++ % s->count];
+		const int fd = p->fd;
 
-		if (p->refs > 0 || p->fd < 0)
+		if (p->refs > 0 || fd < 0)
 			continue;
-		(void)close(p->fd);
-		p->fd = -1;
+		set_fd(s, p, -1);
+		(void)close(fd);
 		s->idle_open--;
 	}
 }
@@ -231,7 +270,7 @@ static enum err_code make(struct packs *s, struct err *e)
 		(void)unlinkat(s->dir, name, 0);
 		return err_set(e, ERR_NOMEM, "a pack");
 	}
-	p->fd = fd;
+	set_fd(s, p, fd);
 	p->refs = 1; /* as the current one */
 	s->current = p;
 	return ERR_OK;
@@ -437,14 +476,14 @@ void packs_release(struct packs *s, struct pack_hold *h)
 /* ---- reading ---- */
 
 /* The lock is held. */
-static enum err_code open_to_read(const struct packs *s, struct pack *p, struct err *e)
+static enum err_code open_to_read(struct packs *s, struct pack *p, struct err *e)
 {
 	char name[NAME_SIZE];
 
 	if (p->fd >= 0)
 		return ERR_OK;
 	name_of(name, p->number);
-	p->fd = openat(s->dir, name, O_RDONLY | O_CLOEXEC);
+	set_fd(s, p, openat(s->dir, name, O_RDONLY | O_CLOEXEC));
 	return p->fd >= 0 ? ERR_OK : failed(e, "open", errno);
 }
 
@@ -498,6 +537,26 @@ enum err_code packs_read(struct packs *s, const struct pack_place *at, uint8_t *
 	leave(s, p);
 	pthread_mutex_unlock(&s->lock);
 	return rc;
+}
+
+static bool copy_now(const struct packs *s, const struct pack_place *at, uint8_t *out)
+{
+	const struct pack *p = find(s, at->pack);
+	struct iovec v = { out, at->length };
+
+	return p != NULL && p->fd >= 0 &&
+	       preadv2(p->fd, &v, 1, (off_t)at->at, RWF_NOWAIT) == (ssize_t)at->length;
+}
+
+bool packs_read_now(struct packs *s, const struct pack_place *at, uint8_t *out)
+{
+	bool done;
+
+	if (pthread_rwlock_tryrdlock(&s->table) != 0)
+		return false;
+	done = copy_now(s, at, out);
+	pthread_rwlock_unlock(&s->table);
+	return done;
 }
 
 /* ---- collecting ---- */
@@ -695,6 +754,7 @@ enum err_code packs_open(struct packs **out, const char *dir, uint64_t size, uin
 	s->ctx = ctx;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->pointed, NULL);
+	pthread_rwlock_init(&s->table, NULL);
 	s->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	rc = s->dir >= 0 ? take_over_all(s, d, e) : failed(e, "look for", errno);
 	(void)closedir(d);
@@ -716,6 +776,7 @@ void packs_close(struct packs *s)
 		(void)close(s->dir);
 	pthread_mutex_destroy(&s->lock);
 	pthread_cond_destroy(&s->pointed);
+	pthread_rwlock_destroy(&s->table);
 	free(s->v);
 	free(s);
 }

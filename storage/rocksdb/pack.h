@@ -64,6 +64,10 @@ void packs_release(struct packs *s, struct pack_hold *h);
  * it is shorter. ERR_IO. */
 enum err_code packs_read(struct packs *s, const struct pack_place *at, uint8_t *out, struct err *e);
 
+/* The same without waiting: false if the kernel would have to ask the disk, or whatever else is in
+ * the way. */
+bool packs_read_now(struct packs *s, const struct pack_place *at, uint8_t *out);
+
 /* ---- collecting: one thread at a time ---- */
 
 /* Begins to count what is alive: seals those that are written to. Packs whose pointers are not all

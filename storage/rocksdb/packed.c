@@ -28,10 +28,12 @@ bool pointer_decode(struct bytes in, struct pointer *out)
 
 /* ---- reading ---- */
 
-static enum err_code look_up(struct rdb *r, const struct key *k, struct pointer *out, struct err *e)
+static enum err_code look_up(struct rdb *r, const struct key *k, bool now, struct pointer *out,
+			     struct err *e)
 {
 	rocksdb_pinnableslice_t *s = NULL;
-	enum err_code rc = rdb_get(r, CF_POINTERS, k, &s, e);
+	enum err_code rc =
+		now ? rdb_get_now(r, CF_POINTERS, k, &s, e) : rdb_get(r, CF_POINTERS, k, &s, e);
 
 	if (rc != ERR_OK)
 		return rc;
@@ -59,7 +61,8 @@ static struct chunk *make_chunk(uint32_t length)
 }
 
 static enum err_code read_place(struct rdb *r, uint64_t locator, uint64_t offset,
-				const struct pointer *p, struct chunk **out, struct err *e)
+				const struct pointer *p, bool now, struct chunk **out,
+				struct err *e)
 {
 	struct chunk *c = make_chunk(p->place.length);
 	uint8_t sum[ROW_SUM_SIZE];
@@ -67,7 +70,10 @@ static enum err_code read_place(struct rdb *r, uint64_t locator, uint64_t offset
 
 	if (c == NULL)
 		return err_set(e, ERR_NOMEM, "a chunk");
-	rc = packs_read(r->packs, &p->place, c->data, e);
+	if (!now)
+		rc = packs_read(r->packs, &p->place, c->data, e);
+	else
+		rc = packs_read_now(r->packs, &p->place, c->data) ? ERR_OK : ERR_BUSY;
 	if (rc == ERR_OK) {
 		row_sum(sum, locator, offset, (struct bytes){ c->data, c->len });
 		if (memcmp(sum, p->sum, sizeof(sum)) != 0)
@@ -90,14 +96,24 @@ enum err_code packed_read(struct rdb *r, uint64_t locator, uint64_t offset, stru
 
 	do {
 		before = p;
-		rc = look_up(r, &k, &p, e);
+		rc = look_up(r, &k, false, &p, e);
 		if (rc != ERR_OK)
 			return rc;
 		if (is_same(&p, &before))
 			return err_set(e, ERR_DAMAGED, "a pack is gone");
-		rc = read_place(r, locator, offset, &p, out, e);
+		rc = read_place(r, locator, offset, &p, false, out, e);
 	} while (rc == ERR_NOTFOUND);
 	return rc;
+}
+
+enum err_code packed_read_now(struct rdb *r, uint64_t locator, uint64_t offset, struct chunk **out,
+			      struct err *e)
+{
+	const struct key k = key_piece(locator, offset);
+	struct pointer p;
+	enum err_code rc = look_up(r, &k, true, &p, e);
+
+	return rc == ERR_OK ? read_place(r, locator, offset, &p, true, out, e) : rc;
 }
 
 /* ---- opening and closing ---- */

@@ -96,7 +96,7 @@ static const rocksdb_readoptions_t *reads_of(struct rdb *r, enum rdb_family f)
 {
 	if (f == CF_ROWS)
 		return r->row_reads;
-	return records_fit(r) ? r->reads : r->reads_past;
+	return f == CF_POINTERS || records_fit(r) ? r->reads : r->reads_past;
 }
 
 enum err_code rdb_get(struct rdb *r, enum rdb_family f, const struct key *k,

@@ -23,6 +23,7 @@ enum rdb_family { CF_RECORDS, CF_ROWS, CF_POINTERS, CF_SEGMENTS, CF_COUNT };
 #define RDB_STRIPES 4096
 #define RDB_ROW_APART 4096           /* bytes; rows from there on lie in packs */
 #define RDB_RECORDS_CACHE (8u << 20) /* bytes of blocks */
+#define RDB_POINTERS_CACHE (8u << 20)
 #define RDB_LOCATOR_BLOCK (1u << 20) /* locators reserved at a time */
 
 /* What is counted of the store. */
@@ -40,7 +41,7 @@ struct rdb {
 	rocksdb_t *db;
 	rocksdb_column_family_handle_t *cf[CF_COUNT];
 	rocksdb_options_t *cf_options[CF_COUNT];
-	rocksdb_cache_t *records_cache;
+	rocksdb_cache_t *records_cache, *pointers_cache;
 	rocksdb_writeoptions_t *synced, *unsynced;
 	rocksdb_readoptions_t *reads;
 	rocksdb_readoptions_t *reads_past; /* records, past the cache */
@@ -279,6 +280,10 @@ bool pointer_decode(struct bytes in, struct pointer *out); /* false if `in` is n
 enum err_code packed_read(struct rdb *r, uint64_t locator, uint64_t offset, struct chunk **out,
 			  struct err *e);
 
+/* The same, or ERR_BUSY: not without waiting. */
+enum err_code packed_read_now(struct rdb *r, uint64_t locator, uint64_t offset, struct chunk **out,
+			      struct err *e);
+
 /* At open, and at the end: what is known of the garbage in packs. */
 enum err_code packed_open(struct rdb *r, struct err *e);
 void packed_close(struct rdb *r);
@@ -297,7 +302,15 @@ enum err_code rdb_read(void *self, const struct extent *x, uint64_t at, struct c
 enum err_code rdb_wrap_piece(rocksdb_pinnableslice_t *s, const struct extent *x, uint64_t from,
 			     uint64_t at, struct chunk **out, struct err *e);
 
+/* The same of one that lies in a pack. Takes over the piece. */
+enum err_code rdb_cut_piece(struct chunk *piece, const struct extent *x, uint64_t from, uint64_t at,
+			    struct chunk **out, struct err *e);
+
 /* ---- now.c ---- */
+
+/* As rdb_get(), but ERR_BUSY if a disk would have to be waited for. */
+enum err_code rdb_get_now(struct rdb *r, enum rdb_family f, const struct key *k,
+			  rocksdb_pinnableslice_t **out, struct err *e);
 
 enum err_code rdb_lookup_now(void *self, const struct upload_id *id, struct upload **out,
 			     struct err *e);

@@ -35,9 +35,8 @@ static void release_inner(struct chunk *c)
 	chunk_unref(c->owner);
 }
 
-/* The same, of a piece that lies in a pack. */
-static enum err_code cut_piece(struct chunk *piece, const struct extent *x, uint64_t from,
-			       uint64_t at, struct chunk **out, struct err *e)
+enum err_code rdb_cut_piece(struct chunk *piece, const struct extent *x, uint64_t from, uint64_t at,
+			    struct chunk **out, struct err *e)
 {
 	uint64_t skip = at - from, end = x->start + x->length;
 	struct chunk *c;
@@ -81,7 +80,7 @@ static enum err_code read_packed(struct rdb *r, const struct extent *x, uint64_t
 	struct chunk *piece = NULL;
 	enum err_code rc = packed_read(r, x->locator, from, &piece, e);
 
-	return rc == ERR_OK ? cut_piece(piece, x, from, at, out, e) : rc;
+	return rc == ERR_OK ? rdb_cut_piece(piece, x, from, at, out, e) : rc;
 }
 
 /* Which family has a row is said by how long it is, which is known of pieces on the grid: that one

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/uio.h>
 
 #include "tests/engine/fixture.h"
 #include "tests/engine/snapshot.h"
@@ -399,6 +400,20 @@ static void a_row_that_goes_while_it_is_copied_is_gone(void **state)
 
 static struct upload *reader_knows[MOVED_UPLOADS];
 
+/* What is had of it without waiting: the right bytes, or none. */
+static enum err_code read_back_now(struct store *s, const struct upload *u, unsigned seed,
+				   bool *same, struct err *e)
+{
+	struct chunk *c;
+	enum err_code rc = store_read_now(s, &u->extents[0], u->extents[0].start, &c, e);
+
+	if (rc != ERR_OK)
+		return rc == ERR_BUSY ? ERR_OK : rc;
+	*same = content_is(seed, 0, c->data, c->len);
+	chunk_unref(c);
+	return ERR_OK;
+}
+
 /* Readers with records as they were; uploads go, and what stays is moved. */
 static void *read_or_remove(void *arg)
 {
@@ -421,6 +436,8 @@ static void *read_or_remove(void *arg)
 		bool same = true;
 
 		t->rc = read_back(t->f->store, reader_knows[i], i, &same, &t->err);
+		if (t->rc == ERR_OK && same)
+			t->rc = read_back_now(t->f->store, reader_knows[i], i, &same, &t->err);
 		if (t->rc == ERR_NOTFOUND && i % 10 != 0)
 			t->rc = ERR_OK;
 		if (!same)
@@ -550,6 +567,58 @@ static void a_store_of_format_4_is_taken_over(void **state)
 	assert_int_equal(leftovers(f), 0);
 }
 
+/* ---- without waiting ---- */
+
+/* Not every file system can. */
+static bool kernel_reads_now(const struct fixture *f)
+{
+	char path[128], byte = 'x';
+	struct iovec v = { &byte, 1 };
+	int fd;
+	bool can;
+
+	(void)snprintf(path, sizeof(path), "%s/probe", f->dir);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(pwritev(fd, &v, 1, 0), 1);
+	can = preadv2(fd, &v, 1, 0, RWF_NOWAIT) == 1;
+	(void)close(fd);
+	(void)unlink(path);
+	return can;
+}
+
+static enum err_code read_now_code(struct fixture *f, const struct extent *x, uint64_t at)
+{
+	struct chunk *c = NULL;
+	enum err_code rc = store_read_now(f->store, x, at, &c, &f->err);
+
+	assert_true(rc != ERR_OK || content_is(1, at, c->data, c->len));
+	chunk_unref(c);
+	return rc;
+}
+
+/* Of a store just opened nothing is in memory but what the kernel has: where the row lies is asked
+ * once with waiting. */
+static void a_row_that_the_kernel_has_in_memory_is_had_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct upload *u;
+
+	if (!kernel_reads_now(f))
+		skip();
+	RUN(f, .id = 1, .seed = 1, .to = KIB(300), .finish = true);
+	u = record(f, 1);
+	OK(f, read_now_code(f, &u->extents[0], 0));
+	OK(f, read_now_code(f, &u->extents[0], 1000));
+	fixture_close(f);
+	fixture_open(f);
+	assert_int_equal(read_now_code(f, &u->extents[0], KIB(256)), ERR_BUSY);
+	CHECK(f, 1, 1, KIB(300), true);
+	OK(f, read_now_code(f, &u->extents[0], KIB(256)));
+	OK(f, drop_code(f, 1));
+	assert_int_equal(read_now_code(f, &u->extents[0], 0), ERR_NOTFOUND);
+	upload_free(u);
+}
+
 #define PACKS_TESTS                                                             \
 	PROMISE(rows_of_4_kib_lie_in_packs_and_shorter_ones_beside_their_keys), \
 		PROMISE(a_pack_is_not_written_to_after_a_start),                \
@@ -565,6 +634,7 @@ static void a_store_of_format_4_is_taken_over(void **state)
 		PROMISE(a_read_during_removal_gets_the_right_bytes_or_none),    \
 		PROMISE(a_pack_stays_until_its_pointers_are_written),           \
 		PROMISE(the_packs_of_a_snapshot_do_not_grow),                   \
-		PROMISE(a_store_of_format_4_is_taken_over)
+		PROMISE(a_store_of_format_4_is_taken_over),                     \
+		PROMISE(a_row_that_the_kernel_has_in_memory_is_had_at_once)
 
 #endif
