@@ -48,9 +48,9 @@ struct session {
 	uint64_t received;     /* upload offset of what comes next */
 	uint64_t marked;       /* ... up to which it is durable, or soon will be */
 	int64_t marked_ms;
-	bool lent;           /* room in it: it stays where it is */
-	bool followed;       /* what comes is shown as fast as the disk takes it */
-	struct piece *queue; /* to be hashed, stored, or both */
+	bool lent;                   /* room in it: it stays where it is */
+	bool followed;               /* what comes is shown as fast as the disk takes it */
+	struct piece *queue;         /* to be hashed, stored, or both */
 	unsigned in_flight, unasked; /* of the latter nobody has told a worker */
 	struct turn storing, hashing;
 	bool mark_hashed; /* in the turn under way */
