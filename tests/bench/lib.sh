@@ -105,7 +105,7 @@ load() {
 	local seconds=$1
 	shift
 	settle
-	told wrk -t2 -c"${CONNECTIONS:-16}" -d"${seconds}s" --latency "$@" >"$WORK/load"
+	told wrk -t2 -c"${CONNECTIONS:-16}" -d"${seconds}s" --timeout 30s --latency "$@" >"$WORK/load"
 	! grep -E 'Non-2xx|Socket errors' "$WORK/load" >&2 || die "wrk met errors: $*"
 }
 # loaded rate|mb|p99 - what the last load came to: requests a second, MB/s, ms.
