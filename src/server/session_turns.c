@@ -111,7 +111,7 @@ static void stage_next(struct session *s, struct piece *p)
 		fail(s, rc, &e);
 }
 
-static void commit_mark(struct session *s, const struct piece *p)
+static void commit_mark(struct session *s, const struct midstate *m)
 {
 	enum err_code rc;
 	struct err e = { 0 };
@@ -119,7 +119,7 @@ static void commit_mark(struct session *s, const struct piece *p)
 	if (given_up(s))
 		return;
 	pthread_mutex_unlock(&s->lock);
-	rc = session_commit_open(s, (struct bytes){ NULL, 0 }, &p->midstate, NULL, &e);
+	rc = session_commit_open(s, (struct bytes){ NULL, 0 }, m, NULL, &e);
 	if (rc == ERR_OK)
 		live_advance(s->live, writer_durable(s->writer), clock_mono_ms());
 	pthread_mutex_lock(&s->lock);
@@ -156,7 +156,7 @@ static bool store_next(struct session *s, struct piece *p)
 	if (p->mark && !p->hashed)
 		return false;
 	if (p->mark)
-		commit_mark(s, p);
+		commit_mark(s, &p->midstate);
 	p->stored = true;
 	let_go_if_done(s, p);
 	return true;
@@ -201,11 +201,38 @@ static void carry_out_break(struct session *s)
 	pthread_mutex_lock(&s->lock);
 }
 
-/* Under lock. */
+/* ---- for those who follow; under lock ---- */
+
+static bool has_filled(const struct session *s)
+{
+	return !s->lent && s->filling != NULL && s->filling->chunk->len > 0 &&
+	       may_mark(s, s->received);
+}
+
+/* Pieces that were stored before anybody followed: hashed too, and nothing has come since. */
+static bool has_behind(const struct session *s)
+{
+	const uint64_t end = s->filling != NULL ? s->filling->offset : s->received;
+
+	return s->queue == NULL && end > s->durable && may_mark(s, end);
+}
+
 static bool has_to_show(const struct session *s)
 {
-	return s->followed && s->state == SESSION_GOES_ON && s->command == GO_ON && !s->lent &&
-	       s->filling != NULL && s->filling->chunk->len > 0 && may_mark(s, s->received);
+	return s->followed && s->state == SESSION_GOES_ON && s->command == GO_ON &&
+	       (has_filled(s) || has_behind(s));
+}
+
+static void show(struct session *s)
+{
+	struct midstate m;
+
+	if (has_filled(s)) {
+		session_hand_over(s, true); /* what is behind is marked with it */
+		return;
+	}
+	digest_save(&s->digester, &m);
+	commit_mark(s, &m);
 }
 
 /* Under lock. */
@@ -242,23 +269,33 @@ static void hash_turn(struct job *job)
 	s->hashing.active = false;
 	if (s->mark_hashed || (s->queue == NULL && s->command != GO_ON))
 		session_turn_to_store(s);
+	session_turn_to_show(s);
 	pthread_mutex_unlock(&s->lock);
 }
 
+/* Under lock. False: one has to be hashed before it can go on. */
+static bool store_queue(struct session *s)
+{
+	struct piece *p;
+
+	do
+		LL_SEARCH_SCALAR(s->queue, p, stored, false);
+	while (p != NULL && store_next(s, p));
+	return p == NULL;
+}
+
+/* What has come meanwhile is shown in a turn of its own: others want the disk as well. */
 static void store_turn(struct job *job)
 {
 	struct session *s = session_of(job);
-	struct piece *p;
-	bool over, quiet;
+	bool all, over, quiet;
 
 	pthread_mutex_lock(&s->lock);
-	do {
-		LL_SEARCH_SCALAR(s->queue, p, stored, false);
-		if (p == NULL && has_to_show(s)) {
-			session_hand_over(s, true);
-			LL_SEARCH_SCALAR(s->queue, p, stored, false);
-		}
-	} while (p != NULL && store_next(s, p));
+	all = store_queue(s);
+	if (all && has_to_show(s)) {
+		show(s);
+		all = store_queue(s);
+	}
 	quiet = s->queue == NULL && !s->hashing.active;
 	if (quiet && s->command == FINISH)
 		carry_out_finish(s);
@@ -266,6 +303,8 @@ static void store_turn(struct job *job)
 	if (over)
 		carry_out_break(s);
 	s->storing.active = over;
+	if (all && !over)
+		session_turn_to_show(s);
 	pthread_mutex_unlock(&s->lock);
 	if (over)
 		session_free(s);

@@ -215,6 +215,33 @@ static void who_joins_a_silent_sender_gets_what_it_has_sent(void **state)
 	end_patch(c);
 }
 
+/* Stored before anybody followed, and nothing is filling. */
+static void who_joins_between_two_pieces_gets_what_is_stored(void **state)
+{
+	static const size_t sent[] = { 256 * KB, 512 * KB, 2 * MB, 3 * MB };
+	struct test_server *s = *state;
+	const uint8_t *p = fresh(3 * MB);
+
+	for (size_t i = 0; i < sizeof(sent) / sizeof(sent[0]); i++) {
+		struct tus_upload u = begin(s, TUS_DEFERRED);
+		struct client *c = tus_begin(&u, 0, "Content-Length: 10485760\r\n");
+		struct follow *f;
+
+		assert_non_null(c);
+		client_nap(50);
+		assert_true(client_send(c, p, sent[i]));
+		client_nap(200);
+		f = follow_it(&u);
+		assert_gets(f, p, sent[i]);
+		assert_true(client_send(c, "more", 4));
+		assert_gets(f, "more", 4);
+		client_close(c);
+		client_nap(50);
+		assert_int_equal(tus_offset(&u), sent[i] + 4);
+		follow_close(f);
+	}
+}
+
 static void each_piece_comes_as_it_is_sent(void **state)
 {
 	struct test_server *s = *state;
@@ -1263,6 +1290,7 @@ int main(void)
 		cmocka_unit_test(a_length_that_is_known_is_told),
 		cmocka_unit_test(one_without_bytes_yet_is_followed),
 		cmocka_unit_test(who_joins_a_silent_sender_gets_what_it_has_sent),
+		cmocka_unit_test(who_joins_between_two_pieces_gets_what_is_stored),
 		cmocka_unit_test(each_piece_comes_as_it_is_sent),
 		cmocka_unit_test(many_join_at_any_time_and_get_the_same),
 		cmocka_unit_test(those_in_front_touch_no_disk),
