@@ -45,10 +45,10 @@ bool conn_is_quiet(struct request *r)
 bool conn_holds_nothing(struct request *r)
 {
 	const struct conn *c = conn_of(r->mc);
-	const uint64_t all = received(c);
 	int unread = 0;
 
-	return ioctl(c->fd, FIONREAD, &unread) == 0 && all - (uint64_t)unread == c->heard;
+	/* in this order: what comes in between is counted among all, and not among the unread */
+	return ioctl(c->fd, FIONREAD, &unread) == 0 && received(c) == c->heard + (uint64_t)unread;
 }
 
 /* Lets go of a request, however it ended. */
