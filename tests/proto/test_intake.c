@@ -219,6 +219,30 @@ static void who_wants_to_be_the_last_is(void **state)
 	client_close(c);
 }
 
+/* A body behind the head would be taken for the next answer. */
+static void who_asks_by_head_gets_no_body(void **state)
+{
+	struct client *c = client_open(server.port);
+	struct tus_upload u;
+	struct answer a;
+
+	(void)state;
+	fresh(100000);
+	assert_int_equal(tus_create(&server, 100000, "", &u), 201);
+	assert_true(client_sendf(c,
+				 "HEAD %s HTTP/1.1\r\nHost: t\r\n" TUS_BYTES
+				 "X-HTTP-Method-Override: PATCH\r\nUpload-Offset: 0\r\n"
+				 "Upload-Checksum: sha1 AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n"
+				 "Content-Length: 100000\r\n\r\n",
+				 u.path));
+	assert_true(client_send(c, bytes, 100000));
+	client_answer(c, true, &a, NULL);
+	assert_int_equal(a.status, 460);
+	answer_free(&a);
+	assert_alive(c);
+	client_close(c);
+}
+
 static void whoever_sends_no_more_is_answered(void **state)
 {
 	(void)state;
@@ -541,6 +565,7 @@ int main(void)
 		cmocka_unit_test(requests_behind_a_long_body_are_answered_in_their_order),
 		cmocka_unit_test(the_next_head_may_begin_with_the_bodys_end),
 		cmocka_unit_test(who_wants_to_be_the_last_is),
+		cmocka_unit_test(who_asks_by_head_gets_no_body),
 		cmocka_unit_test(whoever_sends_no_more_is_answered),
 		cmocka_unit_test(those_who_leave_cost_nothing),
 		cmocka_unit_test(a_body_may_be_cut_anywhere),

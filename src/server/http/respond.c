@@ -88,7 +88,7 @@ bool respond_taken(struct request *r, bool *stay)
 
 	*stay = *stay && may_stay(r);
 	h.close = !*stay;
-	text = answer_text(&h, &len);
+	text = r->head_only ? answer_head_text(&h, &len) : answer_text(&h, &len);
 	if (text == NULL)
 		return false;
 	/* into an empty send buffer: it fits, or the connection is broken */
