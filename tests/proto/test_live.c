@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -766,6 +767,53 @@ static void http_1_0_ends_with_its_connection_or_by_a_reset(void **state)
 	assert_end(h, FOLLOW_WHOLE);
 }
 
+/* Also for who has closed his direction, or has asked for more, before he is answered. */
+static void http_1_0_never_takes_a_cut_for_an_end(void **state)
+{
+	struct test_server *s = *state;
+
+	for (int i = 0; i < 2; i++) {
+		struct tus_upload u = begin(s, TUS_DEFERRED);
+		struct client *c = client_open(s->port);
+		char waste[4096];
+		ssize_t n;
+
+		assert_true(client_sendf(c, "GET /v1/media/%s HTTP/1.0\r\n\r\n%s", u.token,
+					 i == 0 ? "" : "GET /healthz HTTP/1.0\r\n\r\n"));
+		if (i == 0)
+			client_half_close(c);
+		else
+			assert_true(client_peek(c, SOON) > 0);
+		assert_int_equal(tus_delete(&u), 204);
+		do
+			n = recv(c->fd, waste, sizeof(waste), 0);
+		while (n > 0);
+		assert_int_equal(n, -1);
+		assert_int_equal(errno, ECONNRESET);
+		client_close(c);
+	}
+}
+
+static void what_had_no_length_counts_as_what_it_was(void **state)
+{
+	struct test_server *s = *state;
+	const uint64_t before = server_metric(s, "restante_sent_bytes_total");
+	const uint8_t *p = fresh(400 * KB);
+	struct tus_upload u = begin(s, TUS_DEFERRED);
+	struct follow *f = follow_it(&u);
+
+	assert_int_equal(tus_patch(&u, 0, p, 400 * KB), 204);
+	assert_gets(f, p, 400 * KB);
+	finish(&u, 400 * KB);
+	assert_end(f, FOLLOW_WHOLE);
+	for (int i = 0; i < 20; i++) { /* each look is an answer too, of a few KB */
+		if (server_metric(s, "restante_sent_bytes_total") >= before + 400 * KB)
+			return;
+		client_nap(10);
+	}
+	fail();
+}
+
 /* ---- races ---- */
 
 static void who_joins_while_it_is_finished_gets_all(void **state)
@@ -1314,6 +1362,8 @@ int main(void)
 		cmocka_unit_test(what_is_not_the_digest_announced_never_ends_cleanly),
 		cmocka_unit_test(a_final_is_followed_until_it_is_put_together),
 		cmocka_unit_test(http_1_0_ends_with_its_connection_or_by_a_reset),
+		cmocka_unit_test(http_1_0_never_takes_a_cut_for_an_end),
+		cmocka_unit_test(what_had_no_length_counts_as_what_it_was),
 		cmocka_unit_test(who_joins_while_it_is_finished_gets_all),
 		cmocka_unit_test(who_joins_while_it_is_deleted_is_refused_or_cut),
 		cmocka_unit_test(whoever_reads_gets_byte_for_byte_what_was_written),

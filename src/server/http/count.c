@@ -24,10 +24,15 @@ static bool sent_body(const struct request *r)
 	       (r->sent || r->state == LINGERING);
 }
 
+static uint64_t body_size(const struct request *r)
+{
+	return r->reply->size == REPLY_SIZE_UNKNOWN ? r->streamed : r->reply->size;
+}
+
 void count_sent(const struct request *r)
 {
 	if (r->sent && sent_body(r))
-		metric_add(METRIC_BYTES_SENT, r->reply->size);
+		metric_add(METRIC_BYTES_SENT, body_size(r));
 }
 
 void count_ended(struct request *r)
@@ -45,7 +50,7 @@ void count_ended(struct request *r)
 		.route = r->route.number,
 		.http11 = r->http11,
 		.status = status,
-		.bytes = sent_body(r) ? r->reply->size : ACCESS_NONE,
+		.bytes = sent_body(r) ? body_size(r) : ACCESS_NONE,
 		.began_ns = r->began_ns,
 	});
 }

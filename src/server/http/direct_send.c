@@ -357,6 +357,7 @@ static void over(struct direct *d)
 	struct sending *s = sending_of(d);
 
 	d->request->sent = s->whole;
+	d->request->streamed = s->sent;
 	direct_close(d);
 	drop_pieces(s);
 	free(s->head);
@@ -367,8 +368,12 @@ static const struct direct_kind sending = { .move = move, .look = look, .over = 
 
 bool direct_sends(struct request *r)
 {
+	/* an end without a length, told by the connection's: nothing is heard behind it anyway, and
+	 * the library cannot tell a cut from it */
+	const bool ends_all = r->reply->size == REPLY_SIZE_UNKNOWN && !r->http11;
+
 	return r->reply->kind == REPLY_STREAM && r->reply->read != NULL && !r->head_only &&
-	       r->side->pool == PLAIN && conn_is_quiet(r);
+	       r->side->pool == PLAIN && (ends_all || conn_is_quiet(r));
 }
 
 enum MHD_Result direct_send(struct request *r, const struct own_field *own, size_t own_count)

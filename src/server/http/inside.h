@@ -109,6 +109,7 @@ struct request {
 	struct lingering linger;
 	struct reply_piece piece; /* of a stream that the library sends, at piece_pos */
 	uint64_t piece_pos;
+	uint64_t streamed; /* bytes of a stream so far */
 	atomic_bool interrupted;
 	enum stand { MOVING, WAITING, IDLE } stand; /* under the loop's lock, like woken */
 	bool woken;                                 /* while it was moving */

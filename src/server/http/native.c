@@ -30,6 +30,7 @@ static size_t copy_piece(struct request *r, char *buf, size_t max)
 	p->data += n;
 	p->len -= n;
 	r->piece_pos += n;
+	r->streamed = r->piece_pos;
 	if (p->len == 0 || !pages_have_room(request_server(r)))
 		put_piece(r);
 	return n;
