@@ -59,7 +59,7 @@ STORAGE := storage/chunk.c storage/acks.c storage/store.c storage/scrub.c storag
 FAULTY  := storage/faulty/faulty.c
 SERVER  := src/server/settings/settings.c src/server/settings/settings_table.c src/server/settings/settings_value.c src/server/settings/settings_load.c src/server/settings/hosts.c \
            src/server/settings/settings_print.c src/server/keys.c src/server/keys_file.c src/server/tokens.c src/server/watch/metrics.c src/server/watch/metrics_print.c src/server/watch/process.c src/server/watch/logs.c src/server/watch/access.c src/server/workers.c \
-           src/server/reply.c src/server/cache.c src/server/media.c src/server/params.c \
+           src/server/reply.c src/server/cache.c src/server/loads.c src/server/media.c src/server/params.c \
            src/server/piece.c src/server/session.c src/server/session_turns.c src/server/session_commit.c src/server/problem.c src/server/answer.c src/server/pages.c \
            src/server/body.c src/server/ahead.c src/server/fetch.c src/server/fetch_answer.c src/server/fetch_send.c src/server/fetch_live.c src/server/manage.c src/server/watch/health.c \
            src/server/own_fields.c src/server/options.c src/server/target.c src/server/retire.c src/server/acknowledge.c src/server/extend.c \
@@ -109,11 +109,11 @@ CLI     := src/cli/main.c src/cli/command.c src/cli/options.c src/cli/settings.c
 TESTLIB := tests/lib/client.c tests/lib/admin.c tests/lib/minter.c tests/lib/server.c tests/lib/tus.c tests/lib/rufh.c tests/lib/fake.c tests/lib/fake_peer.c tests/lib/sealed.c tests/lib/proxy.c tests/lib/follow.c tests/lib/nginx.c
 UNIT    := test_text test_num test_clock test_log test_digest test_token test_paseto test_grant test_range \
            test_digest_header test_etag test_query test_sf test_metadata test_concat test_checksum \
-           test_sums test_settings test_settings_hosts test_settings_files test_keys test_tokens test_cache \
+           test_sums test_settings test_settings_hosts test_settings_files test_keys test_tokens test_cache test_loads \
            test_listen test_tls test_workers test_guard test_route test_params test_sandbox \
            test_address test_access test_metrics test_census test_quota test_details test_claims test_live
 ENGINE  := test_engine test_scrub test_rocksdb
-PROTO   := test_put test_fetch test_direct test_head test_library test_limits test_faults test_stop test_tls \
+PROTO   := test_put test_fetch test_once test_direct test_head test_library test_limits test_faults test_stop test_tls \
            test_nginx test_tus test_tus_extensions test_checksum test_concat \
            test_rufh test_handover test_keep test_intake test_manage test_logs test_cut \
            test_sandbox test_proxy test_live test_live_nginx test_grants test_reuse test_quota test_hosts test_admin test_expire

@@ -16,6 +16,7 @@ struct ahead {
 	struct server *server;
 	struct media *media;
 	struct job job;
+	struct load_wait wait; /* for a page that somebody else reads; the job's */
 	pthread_mutex_t lock;
 	unsigned refs;           /* the answer, and a reader while it loads */
 	bool loading;            /* a reader does, or is about to */
@@ -36,6 +37,7 @@ static void unref(struct ahead *a)
 	if (!last)
 		return;
 	pthread_mutex_destroy(&a->lock);
+	load_wait_drop(&a->wait);
 	media_unref(a->media);
 	free(a);
 }
@@ -101,13 +103,15 @@ static enum err_code load(struct ahead *a, uint64_t at, struct page *out)
 
 	if (page_cached(a->server, a->media, at, out))
 		return ERR_OK;
-	rc = page_load(a->server, a->media, at, out, &e);
-	if (rc != ERR_OK)
+	rc = page_load(a->server, a->media, at, &a->wait, out, &e);
+	if (rc != ERR_OK && rc != ERR_BUSY)
 		log_warn("event=fetch_failed call=read error=\"%s\"", e.why);
 	return rc;
 }
 
-static void load_one(struct ahead *a, uint64_t at)
+/* Under the lock; but false, and without it: the job runs again when the page has come, and perhaps
+ * does already. */
+static bool load_one(struct ahead *a, uint64_t at)
 {
 	struct page p = { 0 };
 	enum err_code rc;
@@ -115,6 +119,8 @@ static void load_one(struct ahead *a, uint64_t at)
 
 	pthread_mutex_unlock(&a->lock);
 	rc = load(a, at, &p);
+	if (rc == ERR_BUSY)
+		return false;
 	pthread_mutex_lock(&a->lock);
 	taken = put(a, at, rc, &p);
 	if (!taken)
@@ -123,6 +129,7 @@ static void load_one(struct ahead *a, uint64_t at)
 		request_wake(a->waiting);
 		a->waiting = NULL;
 	}
+	return true;
 }
 
 static void load_some(struct job *job)
@@ -132,9 +139,12 @@ static void load_some(struct job *job)
 
 	pthread_mutex_lock(&a->lock);
 	for (int i = 0; i < ERRAND && wants_more(a); i++)
-		load_one(a, a->next);
+		if (!load_one(a, a->next))
+			return;
 	more = wants_more(a);
 	a->loading = more;
+	if (!more)
+		load_wait_drop(&a->wait);
 	pthread_mutex_unlock(&a->lock);
 	if (more)
 		workers_submit(a->server->readers, &a->job);
@@ -153,6 +163,7 @@ struct ahead *ahead_new(struct server *s, struct media *m)
 	a->server = s;
 	a->media = media_ref(m);
 	a->job.run = load_some;
+	a->wait.job = &a->job;
 	a->refs = 1;
 	pthread_mutex_init(&a->lock, NULL);
 	return a;

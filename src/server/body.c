@@ -91,68 +91,88 @@ static bool at_once(struct body *b, uint64_t offset, struct page *out)
 	return in_memory(b, offset, out) || page_now(b->server, b->media, offset, out);
 }
 
-typedef enum err_code get_page(struct body *b, uint64_t offset, struct page *out, struct err *e);
+typedef enum err_code get_page(struct body *b, uint64_t offset, struct load_wait *w,
+			       struct page *out, struct err *e);
 
-static enum err_code page_at_hand(struct body *b, uint64_t offset, struct page *out, struct err *e)
+static enum err_code page_at_hand(struct body *b, uint64_t offset, struct load_wait *w,
+				  struct page *out, struct err *e)
 {
+	(void)w;
 	(void)e;
 	/* longer ones are read as they go, so that none holds up the others */
 	return (b->size <= LOAD_MAX ? at_once : in_memory)(b, offset, out) ? ERR_OK : ERR_NOTFOUND;
 }
 
-static enum err_code page_anyhow(struct body *b, uint64_t offset, struct page *out, struct err *e)
+static enum err_code page_anyhow(struct body *b, uint64_t offset, struct load_wait *w,
+				 struct page *out, struct err *e)
 {
 	if (in_memory(b, offset, out))
 		return ERR_OK;
-	return page_load(b->server, b->media, offset, out, e);
+	return page_load(b->server, b->media, offset, w, out, e);
 }
 
 struct collected {
 	struct iovec pieces[REPLY_PIECES_MAX];
 	struct chunk *chunks[REPLY_PIECES_MAX + 1];
 	size_t piece_count, chunk_count;
+	uint64_t done; /* of the body: whoever had to wait for a page goes on from there */
 };
 
-static enum err_code collect_content(struct body *b, const struct body_part *p, struct collected *c,
-				     get_page *get, struct err *e)
+static void add_piece(struct collected *c, const void *data, uint64_t n)
 {
-	uint64_t offset = p->from, end = p->from + p->length, skip, n;
-	struct page page;
-	enum err_code rc;
+	c->pieces[c->piece_count++] = (struct iovec){ (void *)(uintptr_t)data, n };
+	c->done += n;
+}
 
-	while (offset < end) {
-		if (c->piece_count == REPLY_PIECES_MAX)
-			return err_set(e, ERR_TOOBIG, "too many pieces");
-		rc = get(b, offset, &page, e);
-		if (rc != ERR_OK)
-			return rc;
-		c->chunks[c->chunk_count++] = page.chunk;
-		skip = offset - page.start;
-		n = page.chunk->len - skip;
-		if (n > end - offset)
-			n = end - offset;
-		c->pieces[c->piece_count++] = (struct iovec){ page.chunk->data + skip, n };
-		offset += n;
-	}
+static enum err_code collect_page(struct body *b, const struct body_part *p, struct collected *c,
+				  get_page *get, struct load_wait *w, struct err *e)
+{
+	const uint64_t skip = c->done - p->at, offset = p->from + skip;
+	struct page page;
+	uint64_t n;
+	enum err_code rc = get(b, offset, w, &page, e);
+
+	if (rc != ERR_OK)
+		return rc;
+	c->chunks[c->chunk_count++] = page.chunk;
+	n = page.chunk->len - (offset - page.start);
+	if (n > p->length - skip)
+		n = p->length - skip;
+	add_piece(c, page.chunk->data + (offset - page.start), n);
 	return ERR_OK;
 }
 
-static enum err_code collect(struct body *b, struct collected *c, get_page *get, struct err *e)
+static const struct body_part *part_at(const struct body *b, uint64_t pos)
+{
+	size_t i = 0;
+
+	while (pos - b->parts[i].at >= b->parts[i].length)
+		i++;
+	return &b->parts[i];
+}
+
+static enum err_code collect(struct body *b, struct collected *c, get_page *get,
+			     struct load_wait *w, struct err *e)
 {
 	enum err_code rc = ERR_OK;
 
-	for (size_t i = 0; rc == ERR_OK && i < b->part_count; i++) {
-		const struct body_part *p = &b->parts[i];
+	while (rc == ERR_OK && c->done < b->size) {
+		const struct body_part *p = part_at(b, c->done);
 
-		if (p->text == NULL)
-			rc = collect_content(b, p, c, get, e);
-		else if (c->piece_count == REPLY_PIECES_MAX)
+		if (c->piece_count == REPLY_PIECES_MAX)
 			rc = err_set(e, ERR_TOOBIG, "too many pieces");
+		else if (p->text != NULL)
+			add_piece(c, p->text, p->length);
 		else
-			c->pieces[c->piece_count++] =
-				(struct iovec){ (void *)(uintptr_t)p->text, p->length };
+			rc = collect_page(b, p, c, get, w, e);
 	}
 	return rc;
+}
+
+static void release(struct collected *c)
+{
+	for (size_t i = 0; i < c->chunk_count; i++)
+		chunk_unref(c->chunks[i]);
 }
 
 static void *copy_of(const void *p, size_t n)
@@ -187,42 +207,49 @@ static bool hang(struct body *b, struct reply *r, struct collected *c)
 	return true;
 }
 
-static enum err_code attach(struct body *b, struct reply *r, get_page *get, struct err *e)
+/* ERR_BUSY: c keeps what it has. */
+static enum err_code attach(struct body *b, struct reply *r, struct collected *c, get_page *get,
+			    struct load_wait *w, struct err *e)
 {
-	struct collected c = { .piece_count = 0 };
-	enum err_code rc = collect(b, &c, get, e);
+	enum err_code rc = collect(b, c, get, w, e);
 
-	if (rc == ERR_OK && !hang(b, r, &c))
+	if (rc == ERR_OK && !hang(b, r, c))
 		rc = err_set(e, ERR_NOMEM, "answer");
-	if (rc != ERR_OK)
-		for (size_t i = 0; i < c.chunk_count; i++)
-			chunk_unref(c.chunks[i]);
+	if (rc != ERR_OK && rc != ERR_BUSY)
+		release(c);
 	return rc;
 }
 
 bool body_attach(struct body *b, struct reply *r)
 {
+	struct collected c = { .piece_count = 0 };
+
 	/* what an answer holds stays in memory though the cache lets it go */
-	return pages_have_room(b->server) && attach(b, r, page_at_hand, NULL) == ERR_OK;
+	return pages_have_room(b->server) && attach(b, r, &c, page_at_hand, NULL, NULL) == ERR_OK;
 }
 
-enum err_code body_load(struct body *b, struct reply *r, struct err *e)
+static enum err_code hold(struct body *b, struct err *e)
 {
 	if (b->size > LOAD_MAX || !pages_have_room(b->server))
 		return err_set(e, ERR_TOOBIG, "to be sent piece by piece");
-	return attach(b, r, page_anyhow, e);
+	b->held = calloc(1, sizeof(*b->held));
+	return b->held != NULL ? ERR_OK : err_set(e, ERR_NOMEM, "answer");
+}
+
+enum err_code body_load(struct body *b, struct reply *r, struct load_wait *w, struct err *e)
+{
+	enum err_code rc = b->held == NULL ? hold(b, e) : ERR_OK;
+
+	if (rc == ERR_OK)
+		rc = attach(b, r, b->held, page_anyhow, w, e);
+	if (rc == ERR_BUSY)
+		return rc;
+	free(b->held);
+	b->held = NULL;
+	return rc;
 }
 
 /* ---- piece by piece ---- */
-
-static const struct body_part *part_at(const struct body *b, uint64_t pos)
-{
-	size_t i = 0;
-
-	while (pos - b->parts[i].at >= b->parts[i].length)
-		i++;
-	return &b->parts[i];
-}
 
 bool body_bytes(struct body *b, uint64_t offset, uint64_t max, struct reply_piece *out)
 {

@@ -28,7 +28,8 @@ struct body {
 		uint64_t from;
 	} parts[BODY_PARTS_MAX];
 	struct chunk *texts;
-	struct page page; /* what was loaded for it, until it is sent */
+	struct page page;       /* what was loaded for it, until it is sent */
+	struct collected *held; /* by body_load() so far */
 };
 
 /* The whole content, whose first page b->page may be already; one range of it; or several as
@@ -46,8 +47,9 @@ bool body_is_short(const struct body *b);
  * there are too many pieces. */
 bool body_attach(struct body *b, struct reply *r);
 
-/* Reads the pages that body_attach() misses and hangs them on the reply. For workers. */
-enum err_code body_load(struct body *b, struct reply *r, struct err *e);
+/* Reads the pages that body_attach() misses and hangs them on the reply. For workers. ERR_BUSY: as
+ * with page_load(). */
+enum err_code body_load(struct body *b, struct reply *r, struct load_wait *w, struct err *e);
 
 /* Whether content stands at pos of the body: from which offset of it, and up to which. */
 bool body_content(const struct body *b, uint64_t pos, uint64_t *offset, uint64_t *end);

@@ -15,25 +15,34 @@
 #define ENTRY_COST 256
 /* And what an answer costs that rides on it. */
 #define REPLY_COST 4096
+/* Of the capacity, for bulk chunks that nobody has come back for. */
+#define PASSING_SHARE 8
+
+/* Most recently used first; who is passing is not used. */
+struct queue {
+	struct entry *first;
+	uint64_t bytes, capacity;
+};
 
 struct entry {
 	struct cache_key key;
 	struct chunk *chunk;
 	struct reply *reply;
 	int64_t reply_tag, reply_until_s;
-	struct entry *prev, *next; /* most recently used first */
+	struct queue *in;
+	struct entry *prev, *next;
 	UT_hash_handle hh;
 };
 
 struct shard {
 	pthread_mutex_t lock;
-	struct entry *table, *lru;
-	uint64_t bytes, chunks;
-	uint64_t seen[SEEN]; /* keys of bulk chunks turned away lately, by their hash */
+	struct entry *table;
+	struct queue kept, passing;
+	uint64_t chunks;
+	uint64_t seen[SEEN]; /* keys of bulk chunks that came lately, by their hash */
 };
 
 struct cache {
-	uint64_t shard_capacity;
 	struct shard shards[SHARDS];
 };
 
@@ -52,49 +61,87 @@ static struct shard *shard_of(struct cache *c, struct cache_key key)
 enum err_code cache_new(struct cache **out, uint64_t capacity, struct err *e)
 {
 	struct cache *c = calloc(1, sizeof(*c));
+	const uint64_t share = capacity / SHARDS, passing = share / PASSING_SHARE;
 
 	if (c == NULL)
 		return err_set(e, ERR_NOMEM, "cache");
-	c->shard_capacity = capacity / SHARDS;
-	for (int i = 0; i < SHARDS; i++)
+	for (int i = 0; i < SHARDS; i++) {
 		pthread_mutex_init(&c->shards[i].lock, NULL);
+		c->shards[i].passing.capacity = passing;
+		c->shards[i].kept.capacity = share - passing;
+	}
 	*out = c;
 	return ERR_OK;
+}
+
+/* ---- under the shard's lock ---- */
+
+static uint64_t cost_of(const struct entry *x)
+{
+	return x->chunk->cap + ENTRY_COST + (x->reply != NULL ? REPLY_COST : 0);
+}
+
+static void leave(struct entry *x)
+{
+	DL_DELETE(x->in->first, x);
+	x->in->bytes -= cost_of(x);
+	x->in = NULL;
 }
 
 static void evict(struct shard *s, struct entry *x)
 {
 	HASH_DEL(s->table, x);
-	DL_DELETE(s->lru, x);
-	s->bytes -= x->chunk->cap + ENTRY_COST + (x->reply != NULL ? REPLY_COST : 0);
+	leave(x);
 	s->chunks--;
 	chunk_unref(x->chunk);
 	reply_unref(x->reply);
 	free(x);
 }
 
+/* The last ones of the queue make room. */
+static void enter(struct shard *s, struct queue *q, struct entry *x)
+{
+	const uint64_t cost = cost_of(x);
+
+	while (q->first != NULL && q->bytes + cost > q->capacity)
+		evict(s, q->first->prev); /* utlist: the head's prev is the tail */
+	DL_PREPEND(q->first, x);
+	q->bytes += cost;
+	x->in = q;
+}
+
+static struct entry *look(struct shard *s, struct cache_key key)
+{
+	struct entry *x;
+
+	HASH_FIND(hh, s->table, &key, sizeof(key), x);
+	return x;
+}
+
+/* Who was only passing is kept from here on. */
+static struct entry *find(struct shard *s, struct cache_key key)
+{
+	struct entry *x = look(s, key);
+
+	if (x != NULL && x != s->kept.first) {
+		leave(x);
+		enter(s, &s->kept, x);
+	}
+	return x;
+}
+
+/* ---- for everybody ---- */
+
 void cache_free(struct cache *c)
 {
 	if (c == NULL)
 		return;
 	for (int i = 0; i < SHARDS; i++) {
-		while (c->shards[i].lru != NULL)
-			evict(&c->shards[i], c->shards[i].lru);
+		while (c->shards[i].table != NULL)
+			evict(&c->shards[i], c->shards[i].table);
 		pthread_mutex_destroy(&c->shards[i].lock);
 	}
 	free(c);
-}
-
-static struct entry *find(struct shard *s, struct cache_key key)
-{
-	struct entry *x;
-
-	HASH_FIND(hh, s->table, &key, sizeof(key), x);
-	if (x != NULL && x != s->lru) {
-		DL_DELETE(s->lru, x);
-		DL_PREPEND(s->lru, x);
-	}
-	return x;
 }
 
 struct chunk *cache_get(struct cache *c, struct cache_key key)
@@ -122,36 +169,45 @@ static bool seen_before(struct shard *s, struct cache_key key)
 	return seen;
 }
 
-void cache_put(struct cache *c, struct cache_key key, struct chunk *chunk, bool bulk)
+/* Where it is to go; NULL: nowhere. */
+static struct queue *place_for(struct shard *s, struct cache_key key, uint64_t cost, bool bulk)
 {
-	struct shard *s = shard_of(c, key);
-	const uint64_t cost = chunk->cap + ENTRY_COST;
-	struct entry *x;
+	struct entry *old = look(s, key);
+	struct queue *q = &s->kept;
 
-	if (cost > c->shard_capacity)
-		return;
-	pthread_mutex_lock(&s->lock);
-	x = find(s, key);
-	if (x != NULL)
-		evict(s, x);
+	if (old != NULL)
+		evict(s, old);
 	else if (bulk && !seen_before(s, key))
-		goto out;
-	x = calloc(1, sizeof(*x));
+		q = &s->passing;
+	return cost <= q->capacity ? q : NULL;
+}
+
+static void insert(struct shard *s, struct queue *q, struct cache_key key, struct chunk *chunk)
+{
+	struct entry *x = calloc(1, sizeof(*x));
+
 	if (x == NULL)
-		goto out;
-	while (s->bytes + cost > c->shard_capacity)
-		evict(s, s->lru->prev); /* utlist: the head's prev is the tail */
+		return;
 	x->key = key;
 	HASH_ADD(hh, s->table, key, sizeof(key), x);
 	if (x->hh.tbl == NULL) {
 		free(x);
-		goto out;
+		return;
 	}
 	x->chunk = chunk_ref(chunk);
-	DL_PREPEND(s->lru, x);
-	s->bytes += cost;
+	enter(s, q, x);
 	s->chunks++;
-out:
+}
+
+void cache_put(struct cache *c, struct cache_key key, struct chunk *chunk, bool bulk)
+{
+	struct shard *s = shard_of(c, key);
+	struct queue *q;
+
+	pthread_mutex_lock(&s->lock);
+	q = place_for(s, key, chunk->cap + ENTRY_COST, bulk);
+	if (q != NULL)
+		insert(s, q, key, chunk);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -181,7 +237,7 @@ void cache_attach(struct cache *c, struct cache_key key, struct reply *reply, in
 	if (x != NULL) {
 		old = x->reply;
 		if (old == NULL)
-			s->bytes += REPLY_COST;
+			x->in->bytes += REPLY_COST;
 		x->reply = reply_ref(reply);
 		x->reply_tag = tag;
 		x->reply_until_s = valid_until_s;
@@ -195,7 +251,7 @@ void cache_stats(struct cache *c, struct cache_stats *out)
 	*out = (struct cache_stats){ 0 };
 	for (int i = 0; i < SHARDS; i++) {
 		pthread_mutex_lock(&c->shards[i].lock);
-		out->bytes += c->shards[i].bytes;
+		out->bytes += c->shards[i].kept.bytes + c->shards[i].passing.bytes;
 		out->chunks += c->shards[i].chunks;
 		pthread_mutex_unlock(&c->shards[i].lock);
 	}

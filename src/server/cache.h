@@ -30,8 +30,9 @@ void cache_free(struct cache *c); /* NULL is fine */
 struct chunk *cache_get(struct cache *c, struct cache_key key);
 
 /* Keeps a reference to the chunk; whatever was there under the key goes. A bulk chunk is one of a
- * blob so large that a single pass over it would drive out everything else: it is let in only
- * when it was asked for a short while ago as well. */
+ * blob so large that a single pass over it would drive out everything else: it passes through an
+ * eighth of the cache that the others have no use of, and stays when it is asked for meanwhile, or
+ * was put a short while ago as well. */
 void cache_put(struct cache *c, struct cache_key key, struct chunk *chunk, bool bulk);
 
 /* A finished answer may ride on a chunk, as long as that stays: whoever asks for the same with the

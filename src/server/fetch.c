@@ -50,17 +50,26 @@ static bool verified(struct request *req, enum token_type type, int64_t now, str
 
 /* Most uploads are fetched once: a short one's bytes are read on the errand that finds its record,
  * so that loop and readers wait for each other once. */
-static void read_ahead(struct fetch *f)
+static bool is_read_ahead(struct fetch *f)
 {
 	const struct upload *u = f->media->upload;
-	struct err e = { 0 };
 
-	if (u->extent_count != 1 || u->offset > CHUNK_MAX || !pages_have_room(f->server) ||
-	    page_cached(f->server, f->media, 0, &f->body.page))
+	return f->plain && !f->live && u->extent_count == 1 && u->offset <= CHUNK_MAX &&
+	       pages_have_room(f->server) && !page_cached(f->server, f->media, 0, &f->body.page);
+}
+
+static void read_ahead(struct job *job)
+{
+	struct fetch *f = fetch_of_job(job);
+	struct err e = { 0 };
+	enum err_code rc = page_load(f->server, f->media, 0, &f->wait, &f->body.page, &e);
+
+	if (rc == ERR_BUSY)
 		return;
-	f->rc = page_load(f->server, f->media, 0, &f->body.page, &e);
-	if (f->rc != ERR_OK)
+	if (rc != ERR_OK)
 		log_warn("event=fetch_failed call=read error=\"%s\"", e.why);
+	f->rc = rc;
+	request_wake(f->req);
 }
 
 static void look_up(struct job *job)
@@ -79,9 +88,12 @@ static void look_up(struct job *job)
 		f->media = media_put(f->server->media, u, f->epoch);
 	if (f->rc != ERR_OK && f->rc != ERR_NOTFOUND && f->rc != ERR_DELETED)
 		log_warn("event=fetch_failed call=lookup error=\"%s\"", e.why);
-	if (f->media != NULL && f->plain && !f->live)
-		read_ahead(f);
-	request_wake(f->req);
+	if (f->media == NULL || !is_read_ahead(f)) {
+		request_wake(f->req);
+		return;
+	}
+	f->job.run = read_ahead;
+	read_ahead(job);
 }
 
 bool fetch_alive(const struct media *m, int64_t now_s)
@@ -139,6 +151,7 @@ static struct fetch *fetch_new(struct request *req, const struct upload_id *id, 
 		return NULL;
 	f->req = req;
 	f->server = request_server(req);
+	f->wait.job = &f->job;
 	f->id = *id;
 	f->now_s = now_s;
 	request_set_ctx(req, f);
@@ -225,6 +238,7 @@ static void gone(struct request *req)
 	live_leave(f->follower);
 	running_leave(f->running);
 	ahead_free(f->ahead);
+	load_wait_drop(&f->wait);
 	body_fini(&f->body);
 	reply_unref(f->reply);
 	media_unref(f->media);

@@ -20,6 +20,7 @@ struct fetch {
 	struct request *req;
 	struct server *server;
 	struct job job;
+	struct load_wait wait; /* of the job, for a page that somebody is reading */
 	enum step step;
 	struct upload_id id;
 	uint64_t epoch;
@@ -36,6 +37,7 @@ struct fetch {
 	struct body body;
 	struct ahead *ahead; /* of an answer that has to wait for the disk */
 	uint64_t missing;    /* of a live one: content offset of the page to load */
+	unsigned tries;      /* to load it */
 	enum err_code rc;
 };
 

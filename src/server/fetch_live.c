@@ -86,7 +86,7 @@ static enum err_code load_page(struct fetch *f, struct err *e)
 {
 	chunk_unref(f->body.page.chunk); /* of another place, which nobody came back to */
 	f->body.page.chunk = NULL;
-	return page_load(f->server, f->media, f->missing, &f->body.page, e);
+	return page_load(f->server, f->media, f->missing, &f->wait, &f->body.page, e);
 }
 
 #define TRIES 3
@@ -98,7 +98,7 @@ static enum err_code load(struct fetch *f, struct err *e)
 	bool known = f->missing < f->media->upload->offset;
 	enum err_code rc = ERR_OK;
 
-	for (int i = 0; i < TRIES; i++) {
+	for (; f->tries < TRIES; f->tries++) {
 		if (!known)
 			rc = renew(f, e);
 		if (rc == ERR_OK && f->missing >= f->media->upload->offset)
@@ -113,8 +113,9 @@ static enum err_code load(struct fetch *f, struct err *e)
 	return rc;
 }
 
-static void note_failure(struct fetch *f, const struct err *e)
+static void note_failure(struct fetch *f, enum err_code rc, const struct err *e)
 {
+	f->rc = rc;
 	if (f->rc == ERR_OK)
 		return;
 	metric_add(METRIC_LIVE_CUT, 1);
@@ -126,9 +127,11 @@ static void load_behind(struct job *job)
 {
 	struct fetch *f = fetch_of_job(job);
 	struct err e = { 0 };
+	enum err_code rc = load(f, &e);
 
-	f->rc = load(f, &e);
-	note_failure(f, &e);
+	if (rc == ERR_BUSY)
+		return;
+	note_failure(f, rc, &e);
 	request_wake(f->req);
 }
 
@@ -137,8 +140,7 @@ static void look_again(struct job *job)
 	struct fetch *f = fetch_of_job(job);
 	struct err e = { 0 };
 
-	f->rc = renew(f, &e);
-	note_failure(f, &e);
+	note_failure(f, renew(f, &e), &e);
 	request_wake(f->req);
 }
 
@@ -156,6 +158,7 @@ static enum reply_read from_behind(struct fetch *f, uint64_t at, uint64_t max,
 	if (at < f->media->upload->offset && body_bytes(&f->body, at, max, out))
 		return REPLY_PIECE;
 	f->missing = at;
+	f->tries = 0;
 	return hand_over(f, load_behind);
 }
 

@@ -107,10 +107,13 @@ static void load_short(struct job *job)
 {
 	struct fetch *f = fetch_of_job(job);
 	struct err e = { 0 };
+	enum err_code rc = body_load(&f->body, f->reply, &f->wait, &e);
 
-	f->rc = body_load(&f->body, f->reply, &e);
-	if (f->rc != ERR_OK && f->rc != ERR_TOOBIG)
+	if (rc == ERR_BUSY)
+		return;
+	if (rc != ERR_OK && rc != ERR_TOOBIG)
 		log_warn("event=fetch_failed call=read error=\"%s\"", e.why);
+	f->rc = rc;
 	request_wake(f->req);
 }
 

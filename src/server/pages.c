@@ -78,48 +78,116 @@ static enum err_code gather(struct server *s, const struct place *p, struct chun
 	return rc;
 }
 
-/* Takes a page from the store over into the cache. */
-static void take(struct server *s, const struct media *m, const struct place *p, struct chunk *c,
-		 struct page *out)
+/* Takes a page from the store over into the cache; for good if it is not one man's errand. */
+static void take(struct server *s, const struct media *m, const struct place *p,
+		 const struct load *l, struct chunk *c, struct page *out)
 {
 	const bool bulk = m->upload->offset > server_settings(s)->fetch_cache / BULK_SHARE;
 
-	cache_put(s->cache, key_of(p), c, bulk);
+	cache_put(s->cache, key_of(p), c, bulk && !loads_wanted(s->loads, l));
 	*out = (struct page){ c, p->start };
 }
 
-bool page_now(struct server *s, const struct media *m, uint64_t offset, struct page *out)
+static bool read_now(struct server *s, const struct place *p, struct chunk **out)
 {
-	struct place p = place_of(m, offset);
 	struct chunk *c;
 	struct err e;
 
-	if (store_read_now(s->store, p.extent, p.at, &c, &e) != ERR_OK)
+	if (store_read_now(s->store, p->extent, p->at, &c, &e) != ERR_OK)
 		return false;
-	if (c->len < p.len) {
+	if (c->len < p->len) {
 		chunk_unref(c);
 		return false;
 	}
 	metric_add(METRIC_CACHE_MISSES, 1);
-	take(s, m, &p, c, out);
+	*out = c;
 	return true;
 }
 
-enum err_code page_load(struct server *s, const struct media *m, uint64_t offset, struct page *out,
-			struct err *e)
+bool page_now(struct server *s, const struct media *m, uint64_t offset, struct page *out)
 {
-	struct place p = place_of(m, offset);
+	const struct place p = place_of(m, offset);
+	struct chunk *c;
+	struct load l;
+	bool found;
+
+	if (!loads_begin(s->loads, &l, key_of(&p), NULL))
+		return false;
+	found = page_cached(s, m, offset, out); /* since it was looked for */
+	if (!found && read_now(s, &p, &c)) {
+		take(s, m, &p, &l, c, out);
+		found = true;
+	}
+	loads_end(s->loads, &l, found ? ERR_OK : ERR_BUSY, found ? out->chunk : NULL);
+	return found;
+}
+
+static enum err_code read_whole(struct server *s, const struct place *p, struct chunk **out,
+				struct err *e)
+{
 	struct chunk *c = NULL;
 	enum err_code rc;
 
 	metric_add(METRIC_CACHE_MISSES, 1);
-	rc = store_read(s->store, p.extent, p.at, &c, e);
-	if (rc == ERR_OK && c->len < p.len)
-		rc = gather(s, &p, c, &c, e);
+	rc = store_read(s->store, p->extent, p->at, &c, e);
+	if (rc == ERR_OK && c->len < p->len)
+		rc = gather(s, p, c, &c, e);
 	if (rc == ERR_DAMAGED)
 		metric_add(METRIC_DAMAGED_READS, 1);
+	if (rc == ERR_BUSY) /* says something else here */
+		rc = err_set(e, ERR_IO, "the store is busy");
 	if (rc == ERR_OK)
-		take(s, m, &p, c, out);
+		*out = c;
+	return rc;
+}
+
+/* What somebody else has read for w, if it is all of the page: of an upload that grows he may have
+ * known less. */
+static bool was_read(const struct place *p, struct load_wait *w, enum err_code *rc,
+		     struct page *out, struct err *e)
+{
+	struct chunk *c;
+
+	if (!load_wait_take(w, key_of(p), rc, &c))
+		return false;
+	if (*rc != ERR_OK) {
+		*rc = err_set(e, *rc, "who read it for others as well has failed");
+		return true;
+	}
+	if (c->len < p->len) {
+		chunk_unref(c);
+		return false;
+	}
+	metric_add(METRIC_CACHE_HITS, 1);
+	*out = (struct page){ c, p->start };
+	return true;
+}
+
+static enum err_code load(struct server *s, const struct media *m, const struct place *p,
+			  const struct load *l, struct page *out, struct err *e)
+{
+	struct chunk *c = NULL;
+	enum err_code rc = read_whole(s, p, &c, e);
+
+	if (rc == ERR_OK)
+		take(s, m, p, l, c, out);
+	return rc;
+}
+
+enum err_code page_load(struct server *s, const struct media *m, uint64_t offset,
+			struct load_wait *w, struct page *out, struct err *e)
+{
+	const struct place p = place_of(m, offset);
+	enum err_code rc = ERR_OK;
+	struct load l;
+
+	if (w != NULL && was_read(&p, w, &rc, out, e))
+		return rc;
+	if (!loads_begin(s->loads, &l, key_of(&p), w))
+		return w != NULL ? ERR_BUSY : load(s, m, &p, &l, out, e);
+	if (!page_cached(s, m, offset, out)) /* else it has come since it was looked for */
+		rc = load(s, m, &p, &l, out, e);
+	loads_end(s->loads, &l, rc, rc == ERR_OK ? out->chunk : NULL);
 	return rc;
 }
 

@@ -267,6 +267,8 @@ static enum err_code open_all(struct running *r, struct err *e)
 	if (rc == ERR_OK)
 		rc = workers_new(&s->readers, set->fetch_workers, "reader", e);
 	if (rc == ERR_OK)
+		rc = loads_new(&s->loads, s->readers, e);
+	if (rc == ERR_OK)
 		rc = workers_new(&s->operator, 1, "operator", e);
 	if (rc == ERR_OK)
 		rc = sweeper_new(&s->sweeper, s, e);
@@ -307,6 +309,7 @@ static void close_all(struct running *r)
 	workers_free(s->writers);
 	finals_free(s->finals); /* has a worker of its own */
 	http_free(s->http);
+	loads_free(s->loads);
 	cache_free(s->cache);
 	media_table_free(s->media);
 	claims_free(s->claims);

@@ -10,6 +10,7 @@
 
 #include "server/cache.h"
 #include "server/keys.h"
+#include "server/loads.h"
 #include "server/media.h"
 #include "server/settings.h"
 #include "server/workers.h"
@@ -38,6 +39,7 @@ struct server {
 	struct workers *readers;  /* read for fetches */
 	struct workers *operator; /* what the operator asks for */
 	struct cache *cache;
+	struct loads *loads; /* pages that are being read from the store */
 	struct media_table *media;
 	struct claims *claims;         /* who works on which unfinished upload */
 	struct census *census;         /* how many of them there are */
@@ -54,8 +56,8 @@ struct server {
 
 	int64_t started_s;
 	int64_t snapshot_s; /* the last snapshot is named after; the operator's thread only */
-	atomic_int_fast64_t swept_s;        /* when a sweep last left nothing due */
-	atomic_uint_fast64_t disk_free;     /* bytes, refreshed by the keeper */
+	atomic_int_fast64_t swept_s;    /* when a sweep last left nothing due */
+	atomic_uint_fast64_t disk_free; /* bytes, refreshed by the keeper */
 	atomic_size_t parked; /* connections since memory was last given back to the system */
 	atomic_uint_fast64_t upload_memory; /* bytes in full-size buffers of uploads */
 	atomic_bool ready;

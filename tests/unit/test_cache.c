@@ -161,10 +161,55 @@ static void a_bulk_chunk_is_let_in_on_second_sight(void **state)
 	struct cache *c = make(8 << 20);
 
 	(void)state;
-	put(c, 1, 1000, true);
+	/* too large to pass through: an eighth of its shard is less */
+	put(c, 1, 200 * KB, true);
 	assert_false(has(c, 1));
-	put(c, 1, 1000, true);
+	put(c, 1, 200 * KB, true);
 	assert_true(has(c, 1));
+	cache_free(c);
+}
+
+static void scan(struct cache *c, uint64_t from, uint64_t to)
+{
+	for (uint64_t n = from; n < to; n++)
+		put(c, n, 10 * KB, true);
+}
+
+static void a_bulk_chunk_passes_through_unless_it_is_asked_for(void **state)
+{
+	struct cache *c = make(8 << 20);
+
+	(void)state;
+	put(c, 1, 10 * KB, true);
+	put(c, 2, 10 * KB, true);
+	assert_true(has(c, 1));
+	scan(c, 1000, 3000);
+	assert_true(has(c, 1));
+	assert_false(has(c, 2));
+	/* but is known when it comes again */
+	put(c, 2, 10 * KB, true);
+	scan(c, 3000, 5000);
+	assert_true(has(c, 2));
+	cache_free(c);
+}
+
+static void what_passes_through_has_an_eighth(void **state)
+{
+	struct cache *c = make(8 << 20);
+	struct cache_stats before, st;
+
+	(void)state;
+	for (uint64_t n = 0; n < 5000; n++)
+		put(c, n, 10 * KB, false);
+	cache_stats(c, &before);
+	assert_in_range(before.bytes, 6 << 20, 7 << 20);
+	scan(c, 10000, 20000);
+	cache_stats(c, &st);
+	assert_in_range(st.bytes, before.bytes + (512 << 10), before.bytes + (1 << 20));
+	for (uint64_t n = 10000; n < 20000; n++) /* whoever is asked for makes room for others */
+		(void)has(c, n);
+	cache_stats(c, &st);
+	assert_true(st.bytes <= 7 << 20);
 	cache_free(c);
 }
 
@@ -304,6 +349,8 @@ int main(void)
 		cmocka_unit_test(a_chunk_larger_than_a_shard_is_not_kept),
 		cmocka_unit_test(a_second_put_takes_the_place_of_the_first),
 		cmocka_unit_test(a_bulk_chunk_is_let_in_on_second_sight),
+		cmocka_unit_test(a_bulk_chunk_passes_through_unless_it_is_asked_for),
+		cmocka_unit_test(what_passes_through_has_an_eighth),
 		cmocka_unit_test(a_bulk_scan_drives_nobody_out),
 		cmocka_unit_test(an_answer_rides_on_its_chunk),
 		cmocka_unit_test(a_newer_answer_takes_the_place_of_the_older),

@@ -68,7 +68,7 @@ static enum err_code add_window(struct server *s, const struct media *m,
 	while (at < end) {
 		struct page p;
 		uint64_t n;
-		enum err_code rc = page_load(s, m, at, &p, e);
+		enum err_code rc = page_load(s, m, at, NULL, &p, e);
 
 		if (rc != ERR_OK)
 			return rc;
