@@ -20,15 +20,17 @@
 
 struct pack {
 	uint64_t number;
-	int fd;              /* -1: not open. By the lock of all, like what follows */
-	uint64_t end;        /* bytes that are given out */
-	uint64_t allocated;  /* set aside on the disk, at least */
-	unsigned refs;       /* who has it in use */
-	unsigned unpointed;  /* appends that no pointer tells of yet */
-	bool sealed;         /* nothing more is appended */
-	bool removed;        /* from the folder */
-	bool counted, going; /* being collected: */
-	uint64_t alive;      /* bytes found so */
+	int fd;             /* -1: not open. By the lock of all, like what follows */
+	uint64_t end;       /* bytes that are given out */
+	uint64_t allocated; /* set aside on the disk, at least */
+	unsigned refs;      /* who has it in use */
+	unsigned unpointed; /* appends that no pointer tells of yet */
+	bool sealed;        /* nothing more is appended */
+	bool removed;       /* from the folder */
+	bool looked_at;     /* being collected: sealed when that began, */
+	bool counted, going;
+	bool kept;      /* not all of it can be read: what is alive stays where it is */
+	uint64_t alive; /* bytes found so */
 	pthread_mutex_t sync_lock;
 	pthread_cond_t sync_ended;
 	uint64_t written, synced; /* appends that are in the file; that are durable */
@@ -255,13 +257,17 @@ static enum err_code make(struct packs *s, struct err *e)
 	char name[NAME_SIZE];
 	struct pack *p;
 	uint64_t number;
-	enum err_code rc = s->number(s->ctx, &number, e);
+	enum err_code rc;
 	int fd;
 
-	if (rc != ERR_OK)
-		return rc;
-	name_of(name, number);
-	fd = openat(s->dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	/* a snapshot may have packs that are newer than its records, which know no such number */
+	do {
+		rc = s->number(s->ctx, &number, e);
+		if (rc != ERR_OK)
+			return rc;
+		name_of(name, number);
+		fd = openat(s->dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	} while (fd < 0 && errno == EEXIST);
 	if (fd < 0)
 		return failed(e, "make", errno);
 	p = add(s, number);
@@ -568,6 +574,7 @@ void packs_count_begin(struct packs *s)
 	for (size_t i = 0; i < s->count; i++) {
 		struct pack *p = s->v[i];
 
+		p->looked_at = p->sealed;
 		p->counted = p->sealed && p->unpointed == 0;
 		p->going = false;
 		p->alive = 0;
@@ -593,11 +600,13 @@ void packs_count_end(struct packs *s, uint64_t most, struct packs_counted *out)
 	for (size_t i = 0; i < s->count; i++) {
 		struct pack *p = s->v[i];
 
-		if (!p->counted)
+		if (!p->looked_at)
 			continue;
 		p->alive = p->alive < p->end ? p->alive : p->end;
-		p->going = p->alive < p->end / 2 && p->alive <= most - out->to_move;
-		out->garbage += p->end - p->alive;
+		if (!p->kept || p->alive == 0)
+			out->garbage += p->end - p->alive;
+		p->going = p->counted && p->alive < p->end / 2 && p->alive <= most - out->to_move &&
+			   (!p->kept || p->alive == 0);
 		out->going += p->going;
 		out->dead += p->going && p->alive == 0;
 		out->to_move += p->going ? p->alive : 0;
@@ -623,8 +632,10 @@ void packs_spare(struct packs *s, uint64_t number)
 
 	pthread_mutex_lock(&s->lock);
 	p = find(s, number);
-	if (p != NULL)
+	if (p != NULL) {
 		p->going = false;
+		p->kept = true;
+	}
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -634,9 +645,12 @@ uint64_t packs_remove_going(struct packs *s, bool only_dead)
 
 	pthread_mutex_lock(&s->lock);
 	for (size_t i = s->count; i-- > 0;)
-		if (s->v[i]->going && (s->v[i]->alive == 0 || !only_dead)) {
+		if (i < s->count && s->v[i]->going && (s->v[i]->alive == 0 || !only_dead)) {
 			garbage += s->v[i]->end - s->v[i]->alive;
 			remove_at(s, i);
+			/* each takes a while: others get on meanwhile, and add at the end */
+			pthread_mutex_unlock(&s->lock);
+			pthread_mutex_lock(&s->lock);
 		}
 	pthread_mutex_unlock(&s->lock);
 	return garbage;
@@ -734,6 +748,17 @@ static enum err_code take_over_all(struct packs *s, DIR *d, struct err *e)
 	return rc;
 }
 
+/* Who changes the list need not wait until no loop happens to read: all the others wait for him. */
+static void init_table(pthread_rwlock_t *table)
+{
+	pthread_rwlockattr_t a;
+
+	pthread_rwlockattr_init(&a);
+	pthread_rwlockattr_setkind_np(&a, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(table, &a);
+	pthread_rwlockattr_destroy(&a);
+}
+
 enum err_code packs_open(struct packs **out, const char *dir, uint64_t size, uint64_t step,
 			 pack_number_fn *number, void *ctx, struct err *e)
 {
@@ -754,7 +779,7 @@ enum err_code packs_open(struct packs **out, const char *dir, uint64_t size, uin
 	s->ctx = ctx;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->pointed, NULL);
-	pthread_rwlock_init(&s->table, NULL);
+	init_table(&s->table);
 	s->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	rc = s->dir >= 0 ? take_over_all(s, d, e) : failed(e, "look for", errno);
 	(void)closedir(d);

@@ -87,6 +87,7 @@ struct packs_counted {
 };
 void packs_count_end(struct packs *s, uint64_t most, struct packs_counted *out);
 bool packs_is_going(struct packs *s, uint64_t number);
+/* Not all of it can be read: kept from then on, until nothing in it is alive. */
 void packs_spare(struct packs *s, uint64_t number);
 
 /* Removes those to be emptied, or of these only the dead ones. Nothing may point at them, durably.
