@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #define MOVE_PIECES 64                  /* replaced together */
 #define MOVE_BYTES ((uint64_t)16 << 20) /* of a step */
@@ -33,7 +34,8 @@ static bool is_worth_it(struct rdb *r, uint64_t least)
 
 static rocksdb_iterator_t *walk_from(struct rdb *r, const struct key *at)
 {
-	rocksdb_iterator_t *it = rocksdb_create_iterator_cf(r->db, r->reads, r->cf[CF_POINTERS]);
+	rocksdb_iterator_t *it =
+		rocksdb_create_iterator_cf(r->db, r->reads_past, r->cf[CF_POINTERS]);
 
 	rocksdb_iter_seek(it, chars(at->b), at->len);
 	return it;
@@ -82,15 +84,19 @@ static bool remove_emptied(struct rdb *r, bool only_dead)
 	return true;
 }
 
-/* Until they are gone, what is moved takes room twice. Of the room that is kept for dropping no
- * more than a good part. */
+/* Until they are gone, what is moved takes room twice: no more than half of what there is, for
+ * RocksDB needs some too. At the floor that is a ballast, which is more than half a pack. */
 static uint64_t most_to_move(struct rdb *r)
 {
 	const uint64_t share = packs_bytes(r->packs) / MOVE_SHARE;
+	const uint64_t most = share > MOVE_LEAST ? share : MOVE_LEAST;
+	struct statvfs fs;
+	uint64_t half;
 
-	if (ballast_check(r, NULL) != ERR_OK)
+	if (statvfs(r->dir, &fs) != 0)
 		return r->ballast_size / 2;
-	return share > MOVE_LEAST ? share : MOVE_LEAST;
+	half = (uint64_t)fs.f_bavail * fs.f_frsize / 2;
+	return half < most ? half : most;
 }
 
 static bool count(struct rdb *r)
@@ -148,18 +154,20 @@ static enum err_code copy_piece(struct moving *m, struct bytes key, const struct
 	return rc;
 }
 
-static bool is_still(struct rdb *r, const struct moved *m)
+/* What cannot be told now is not "no": its pack would go, with the bytes. */
+static enum err_code is_still(struct rdb *r, const struct moved *m, bool *out)
 {
 	rocksdb_pinnableslice_t *s = NULL;
 	struct pointer now;
-	bool same;
+	enum err_code rc = rdb_get(r, CF_POINTERS, &m->key, &s, NULL);
 
-	if (rdb_get(r, CF_POINTERS, &m->key, &s, NULL) != ERR_OK || s == NULL)
-		return false;
-	same = pointer_decode(rdb_value(s), &now) && now.place.pack == m->from.place.pack &&
+	*out = false;
+	if (rc != ERR_OK || s == NULL)
+		return rc;
+	*out = pointer_decode(rdb_value(s), &now) && now.place.pack == m->from.place.pack &&
 	       now.place.at == m->from.place.at;
 	rocksdb_pinnableslice_destroy(s);
-	return same;
+	return ERR_OK;
 }
 
 /* moving_lock is held alone. */
@@ -167,15 +175,20 @@ static enum err_code replace_pointers(struct moving *m)
 {
 	struct batch b = batch_new();
 	uint8_t value[POINTER_SIZE];
-	enum err_code rc;
+	enum err_code rc = ERR_OK;
 
-	for (size_t i = 0; i < m->count; i++)
-		if (is_still(m->r, &m->v[i])) {
-			pointer_encode(value, &m->v[i].to);
-			batch_put(m->r, &b, CF_POINTERS, &m->v[i].key,
-				  (struct bytes){ value, sizeof(value) });
-		}
-	rc = rdb_write(m->r, &b, false, "move rows", NULL);
+	for (size_t i = 0; rc == ERR_OK && i < m->count; i++) {
+		bool still;
+
+		rc = is_still(m->r, &m->v[i], &still);
+		if (!still)
+			continue;
+		pointer_encode(value, &m->v[i].to);
+		batch_put(m->r, &b, CF_POINTERS, &m->v[i].key,
+			  (struct bytes){ value, sizeof(value) });
+	}
+	if (rc == ERR_OK)
+		rc = rdb_write(m->r, &b, false, "move rows", NULL);
 	batch_free(&b);
 	return rc;
 }

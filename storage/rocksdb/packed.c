@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define PACK_BUFFERS 8               /* a pack is as long as that many write buffers */
+#define PACK_BUFFERS 4               /* make a pack: half of one is less than a ballast */
 #define META_GARBAGE "packs.garbage" /* there only if the store was closed in order */
 
 void pointer_encode(uint8_t out[static POINTER_SIZE], const struct pointer *p)

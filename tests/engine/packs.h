@@ -487,6 +487,100 @@ static void a_pack_stays_until_its_pointers_are_written(void **state)
 	raw_close(f, r);
 }
 
+/* A look at packs while somebody appends knows no less of garbage than before. */
+static void garbage_of_a_pack_that_was_left_out_is_not_forgotten(void **state)
+{
+	static uint8_t bytes[50000];
+	struct fixture *f = *state;
+	struct pack_hold h = { .pack = NULL };
+	struct pack_place at;
+	struct rdb *r;
+
+	for (unsigned i = 0; i < 10; i++)
+		RUN(f, .id = i, .seed = i, .to = 100000, .finish = true);
+	for (unsigned i = 1; i < 10; i++)
+		OK(f, drop_code(f, i));
+	r = raw_open(f);
+	for (unsigned i = 0; i < 5; i++) /* so that it has more than the one of before */
+		OK(f, packs_append(r->packs, &h, (struct bytes){ bytes, sizeof(bytes) }, &at,
+				   &f->err));
+	atomic_fetch_add(&r->pack_garbage, (uint64_t)4 * sizeof(bytes));
+	atomic_store(&r->pack_unknown, true); /* look now */
+	OK(f, rdb_give_back(r, 1000, &f->err));
+	assert_true(atomic_load(&r->pack_garbage) >= (uint64_t)4 * sizeof(bytes));
+	packs_release(r->packs, &h);
+	OK(f, rdb_give_back(r, 1000, &f->err));
+	assert_true(packs_bytes(r->packs) <= 100000);
+	raw_close(f, r);
+	CHECK(f, 0, 0, 100000, true);
+}
+
+/* As in a copy whose packs are newer than its records. */
+static void a_number_whose_pack_is_there_is_passed_over(void **state)
+{
+	static uint8_t bytes[50000];
+	struct fixture *f = *state;
+	struct rdb *r = raw_open(f);
+	struct pack_hold h = { .pack = NULL };
+	struct pack_place at;
+	char path[128];
+	uint64_t taken = r->locator_next;
+
+	(void)snprintf(path, sizeof(path), "%s/%06lu.pack", f->dir, (unsigned long)taken);
+	close(open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+	OK(f, packs_append(r->packs, &h, (struct bytes){ bytes, sizeof(bytes) }, &at, &f->err));
+	assert_int_equal(at.pack, taken + 1);
+	packs_release(r->packs, &h);
+	raw_close(f, r);
+}
+
+/* ---- near the end of a disk ---- */
+
+#define SPREAD_SIZE 100000
+
+/* Everywhere most is garbage, and nowhere all of it; more lives than there is room for. With room
+ * (bytes) more than where uploads end. */
+static void spread_garbage_on_a_full_disk(struct fixture *f, off_t room)
+{
+	char path[128];
+	unsigned count = 0;
+	uint64_t alive = 0;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/tmp/others", f->dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(posix_fallocate(fd, 0, room > 0 ? room : 1), 0);
+	close(fd);
+	for (struct job j = { .to = SPREAD_SIZE, .finish = true };
+	     job_run(f->store, &j, &f->err) == ERR_OK; count++)
+		j.seed = j.id = count + 1;
+	assert_true(count > 300);
+	if (room > 0)
+		assert_int_equal(unlink(path), 0);
+	for (unsigned i = 0; i < count; i++)
+		if (i % 10 < 6)
+			OK(f, drop_code(f, i));
+		else
+			alive += SPREAD_SIZE;
+	for (unsigned tries = 0; tries < 3; tries++)
+		OK(f, store_give_back(f->store, 20000, &f->err));
+	assert_true((uint64_t)sizes_of_packs(f->dir) < 2 * alive + MIB(1));
+	for (unsigned i = 0; i < count; i++)
+		if (i % 10 >= 6)
+			CHECK(f, i, i, SPREAD_SIZE, true);
+}
+
+static void a_disk_that_is_full_is_emptied_pack_by_pack(void **state)
+{
+	spread_garbage_on_a_full_disk(*state, 0);
+}
+
+static void a_disk_that_is_nearly_full_is_not_filled_by_moving(void **state)
+{
+	spread_garbage_on_a_full_disk(*state, MIB(2));
+}
+
 /* ---- snapshots ---- */
 
 static void the_packs_of_a_snapshot_do_not_grow(void **state)
@@ -633,6 +727,8 @@ static void a_row_that_the_kernel_has_in_memory_is_had_at_once(void **state)
 		PROMISE(a_row_that_goes_while_it_is_copied_is_gone),            \
 		PROMISE(a_read_during_removal_gets_the_right_bytes_or_none),    \
 		PROMISE(a_pack_stays_until_its_pointers_are_written),           \
+		PROMISE(garbage_of_a_pack_that_was_left_out_is_not_forgotten),  \
+		PROMISE(a_number_whose_pack_is_there_is_passed_over),           \
 		PROMISE(the_packs_of_a_snapshot_do_not_grow),                   \
 		PROMISE(a_store_of_format_4_is_taken_over),                     \
 		PROMISE(a_row_that_the_kernel_has_in_memory_is_had_at_once)

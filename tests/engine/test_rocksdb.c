@@ -1142,6 +1142,11 @@ static int mount_larger(void **state)
 	return mount_size(state, "size=64m");
 }
 
+static int mount_packs(void **state)
+{
+	return mount_size(state, "size=128m");
+}
+
 static int mount_teardown(void **state)
 {
 	struct fixture *f = *state;
@@ -1417,6 +1422,10 @@ int main(int argc, char **argv)
 						mount_larger, mount_teardown),
 		cmocka_unit_test_setup_teardown(segments_expire_on_a_full_disk, mount_larger,
 						mount_teardown),
+		cmocka_unit_test_setup_teardown(a_disk_that_is_full_is_emptied_pack_by_pack,
+						mount_packs, mount_teardown),
+		cmocka_unit_test_setup_teardown(a_disk_that_is_nearly_full_is_not_filled_by_moving,
+						mount_packs, mount_teardown),
 		ON_A_SMALL_DISK(small_uploads_survive_a_full_disk),
 		ON_A_SMALL_DISK(rows_and_segments_survive_a_full_disk),
 		ON_A_SMALL_DISK(segments_survive_a_full_disk),
