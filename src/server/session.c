@@ -90,12 +90,24 @@ void session_free(struct session *s)
 	free(s);
 }
 
+/* Workers are to do what is in the queue. Under lock. */
+static void ask(struct session *s)
+{
+	if (s->unasked == 0)
+		return;
+	s->unasked = 0;
+	session_turn_to_store(s);
+	if (s->apart)
+		session_turn_to_hash(s);
+}
+
 static void be_followed(void *ctx, bool yes)
 {
 	struct session *s = ctx;
 
 	pthread_mutex_lock(&s->lock);
 	s->followed = yes;
+	ask(s);
 	session_turn_to_show(s);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -171,17 +183,6 @@ static bool mark_is_due(const struct session *s)
 	       (since >= MARK_WORTH && clock_mono_ms() - s->marked_ms >= MARK_MS);
 }
 
-/* Workers are to do what is in the queue. Under lock. */
-static void ask(struct session *s)
-{
-	if (s->unasked == 0)
-		return;
-	s->unasked = 0;
-	session_turn_to_store(s);
-	if (s->apart)
-		session_turn_to_hash(s);
-}
-
 void session_hand_over(struct session *s, bool mark)
 {
 	s->filling->mark = mark;
@@ -192,7 +193,7 @@ void session_hand_over(struct session *s, bool mark)
 	LL_APPEND(s->queue, s->filling);
 	s->filling = NULL;
 	s->in_flight++;
-	if (++s->unasked == BATCH || mark)
+	if (++s->unasked == BATCH || mark || s->followed)
 		ask(s);
 }
 
