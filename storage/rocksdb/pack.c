@@ -603,8 +603,7 @@ void packs_count_end(struct packs *s, uint64_t most, struct packs_counted *out)
 		if (!p->looked_at)
 			continue;
 		p->alive = p->alive < p->end ? p->alive : p->end;
-		if (!p->kept || p->alive == 0)
-			out->garbage += p->end - p->alive;
+		out->garbage += p->end - p->alive;
 		p->going = p->counted && p->alive < p->end / 2 && p->alive <= most - out->to_move &&
 			   (!p->kept || p->alive == 0);
 		out->going += p->going;

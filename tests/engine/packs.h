@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 
 #include "tests/engine/fixture.h"
@@ -534,6 +535,127 @@ static void a_number_whose_pack_is_there_is_passed_over(void **state)
 	raw_close(f, r);
 }
 
+/* ---- a disk that fails, or takes little at a time ---- */
+
+static atomic_int sync_error;    /* of packs */
+static atomic_bool little_taken; /* by a write to one */
+
+static bool is_pack(int fd)
+{
+	char link[64], path[256];
+	ssize_t n;
+
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path));
+	return n > 5 && memcmp(path + n - 5, ".pack", 5) == 0;
+}
+
+/* These take the place of the C library's in this program. */
+__attribute__((visibility("default"))) int fdatasync(int fd)
+{
+	errno = is_pack(fd) ? atomic_load(&sync_error) : 0;
+	return errno != 0 ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+__attribute__((visibility("default"))) ssize_t pwrite(int fd, const void *data, size_t n, off_t at)
+{
+	if (atomic_load(&little_taken) && n > 1000 && is_pack(fd))
+		n = 1000;
+	return (ssize_t)syscall(SYS_pwrite64, fd, data, n, at);
+}
+
+static struct pack_place append(struct fixture *f, struct rdb *r, struct pack_hold *h)
+{
+	static uint8_t bytes[50000];
+	struct pack_place at;
+
+	OK(f, packs_append(r->packs, h, (struct bytes){ bytes, sizeof(bytes) }, &at, &f->err));
+	packs_pointed(r->packs, h);
+	return at;
+}
+
+/* Once a sync has failed, another that succeeds says nothing of what came before. */
+static void what_a_failed_sync_was_for_is_never_durable(void **state)
+{
+	struct fixture *f = *state;
+	struct rdb *r = raw_open(f);
+	struct pack_hold before = { 0 }, failing = { 0 }, staged = { 0 }, after = { 0 };
+	struct pack_place at = append(f, r, &before);
+
+	OK(f, packs_durable(r->packs, &before, &f->err));
+	(void)append(f, r, &failing);
+	(void)append(f, r, &staged);
+	atomic_store(&sync_error, EIO);
+	assert_int_equal(packs_durable(r->packs, &failing, &f->err), ERR_IO);
+	atomic_store(&sync_error, 0);
+	assert_int_equal(packs_durable(r->packs, &failing, &f->err), ERR_IO);
+	assert_int_equal(packs_durable(r->packs, &staged, &f->err), ERR_IO);
+	OK(f, packs_durable(r->packs, &before, &f->err));
+	assert_true(append(f, r, &after).pack != at.pack);
+	OK(f, packs_durable(r->packs, &after, &f->err));
+	packs_release(r->packs, &before);
+	packs_release(r->packs, &failing);
+	packs_release(r->packs, &staged);
+	packs_release(r->packs, &after);
+	raw_close(f, r);
+}
+
+static void nothing_is_acknowledged_whose_pack_was_not_synced(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { .id = 2, .seed = 2, .to = 600000, .finish = true };
+
+	RUN(f, .id = 1, .seed = 1, .to = 600000, .finish = true);
+	atomic_store(&sync_error, EIO);
+	assert_int_equal(job_run(f->store, &j, &f->err), ERR_IO);
+	atomic_store(&sync_error, ENOSPC);
+	assert_int_equal(job_run(f->store, &j, &f->err), ERR_FULL);
+	atomic_store(&sync_error, 0);
+	assert_int_equal(lookup_code(f, 2), ERR_NOTFOUND);
+	RUN(f, .id = 3, .seed = 3, .to = 600000, .finish = true);
+	fixture_reopen(f);
+	assert_int_equal(lookup_code(f, 2), ERR_NOTFOUND);
+	CHECK(f, 1, 1, 600000, true);
+	CHECK(f, 3, 3, 600000, true);
+}
+
+static void a_disk_that_takes_little_at_a_time_gets_all(void **state)
+{
+	struct fixture *f = *state;
+
+	atomic_store(&little_taken, true);
+	RUN(f, .id = 1, .seed = 1, .to = 600000, .finish = true);
+	atomic_store(&little_taken, false);
+	CHECK(f, 1, 1, 600000, true);
+}
+
+static void a_pack_that_cannot_be_read_is_kept_and_let_alone(void **state)
+{
+	struct fixture *f = *state;
+	char name[64], path[256];
+	int64_t began;
+
+	for (unsigned i = 0; i < 10; i++)
+		RUN(f, .id = i, .seed = i, .to = 100000, .finish = true);
+	fixture_close(f);
+	assert_int_equal(files_in(f->dir, ".pack", name, sizeof(name)), 1);
+	(void)snprintf(path, sizeof(path), "%s/%s", f->dir, name);
+	assert_int_equal(truncate(path, 950000), 0);
+	fixture_open(f);
+	for (unsigned i = 1; i < 9; i++)
+		OK(f, drop_code(f, i));
+	began = clock_mono_ms();
+	OK(f, store_give_back(f->store, 30000, &f->err));
+	assert_true(clock_mono_ms() - began < 20000);
+	assert_int_equal(access(path, F_OK), 0);
+	CHECK(f, 0, 0, 100000, true);
+	assert_int_equal(read_code(f, 9, 0), ERR_DAMAGED);
+	OK(f, drop_code(f, 9));
+	OK(f, drop_code(f, 0));
+	OK(f, store_give_back(f->store, 20000, &f->err));
+	assert_int_equal(pack_files(f), 0);
+}
+
 /* ---- near the end of a disk ---- */
 
 #define SPREAD_SIZE 100000
@@ -729,6 +851,10 @@ static void a_row_that_the_kernel_has_in_memory_is_had_at_once(void **state)
 		PROMISE(a_pack_stays_until_its_pointers_are_written),           \
 		PROMISE(garbage_of_a_pack_that_was_left_out_is_not_forgotten),  \
 		PROMISE(a_number_whose_pack_is_there_is_passed_over),           \
+		PROMISE(a_pack_that_cannot_be_read_is_kept_and_let_alone),      \
+		PROMISE(what_a_failed_sync_was_for_is_never_durable),           \
+		PROMISE(nothing_is_acknowledged_whose_pack_was_not_synced),     \
+		PROMISE(a_disk_that_takes_little_at_a_time_gets_all),           \
 		PROMISE(the_packs_of_a_snapshot_do_not_grow),                   \
 		PROMISE(a_store_of_format_4_is_taken_over),                     \
 		PROMISE(a_row_that_the_kernel_has_in_memory_is_had_at_once)
