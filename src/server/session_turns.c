@@ -153,8 +153,10 @@ static bool store_next(struct session *s, struct piece *p)
 		hash_next(s, p);
 	if (!p->staged)
 		stage_next(s, p);
-	if (p->mark && !p->hashed)
+	if (p->mark && !p->hashed) {
+		session_turn_to_hash(s); /* which nobody may have asked for yet */
 		return false;
+	}
 	if (p->mark)
 		commit_mark(s, &p->midstate);
 	p->stored = true;
