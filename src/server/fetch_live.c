@@ -36,14 +36,37 @@ static enum err_code join(struct fetch *f, struct upload **u, struct err *e)
 	return store_lookup(f->server->store, &f->id, u, e);
 }
 
+static enum err_code renew(struct fetch *f, struct err *e)
+{
+	struct upload *u = NULL;
+	enum err_code rc = store_lookup(f->server->store, &f->id, &u, e);
+
+	if (rc != ERR_OK)
+		return rc;
+	if (clock_now_s() >= u->expires_s) {
+		upload_free(u);
+		return err_set(e, ERR_NOTFOUND, "its time is over");
+	}
+	f->end_s = u->expires_s;
+	return become(f, u, e);
+}
+
+/* Whoever finishes it tells first that, and then until when it is there. */
 static enum err_code follow(struct fetch *f, struct err *e)
 {
-	const struct upload *u = f->media->upload;
+	const uint64_t durable = f->media->upload->offset, length = f->media->upload->length;
+	enum err_code rc;
 
-	live_learn(f->follower, u->offset, u->length);
 	/* so that it is cut also while its client takes nothing */
-	f->running = running_enter(f->server->running, &f->id, u->expires_s, f->req);
-	return f->running != NULL ? ERR_OK : err_set(e, ERR_NOMEM, "a follower");
+	f->running = running_enter(f->server->running, &f->id, f->end_s, f->req);
+	if (f->running == NULL)
+		return err_set(e, ERR_NOMEM, "a follower");
+	if (live_learn(f->follower, durable, length))
+		return ERR_OK;
+	rc = renew(f, e);
+	if (rc == ERR_OK)
+		running_finished(f->server->running, &f->id, f->end_s);
+	return rc;
 }
 
 enum err_code fetch_live_found(struct fetch *f, struct upload *u, struct err *e)
@@ -66,21 +89,6 @@ enum err_code fetch_live_found(struct fetch *f, struct upload *u, struct err *e)
 }
 
 /* ---- what lies behind what is at hand ---- */
-
-static enum err_code renew(struct fetch *f, struct err *e)
-{
-	struct upload *u = NULL;
-	enum err_code rc = store_lookup(f->server->store, &f->id, &u, e);
-
-	if (rc != ERR_OK)
-		return rc;
-	if (clock_now_s() >= u->expires_s) {
-		upload_free(u);
-		return err_set(e, ERR_NOTFOUND, "its time is over");
-	}
-	f->end_s = u->expires_s;
-	return become(f, u, e);
-}
 
 static enum err_code load_page(struct fetch *f, struct err *e)
 {

@@ -5,6 +5,7 @@
 #include "server/live.h"
 #include "server/meter.h"
 #include "server/metrics.h"
+#include "server/running.h"
 #include "server/server.h"
 
 /* ---- what its parts are together ---- */
@@ -131,6 +132,7 @@ static enum err_code join(struct finals *f, const struct upload *rec, bool fresh
 		  e);
 	if (rc == ERR_OK) {
 		live_finish(f->server->live, &rec->id, sum->length);
+		running_finished(f->server->running, &rec->id, whole.expires_s);
 		census_leave(f->server->census, &rec->id);
 		metric_add(METRIC_UPLOADS, 1);
 	}

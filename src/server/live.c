@@ -429,17 +429,20 @@ struct live_follower *live_join(struct live_table *t, const struct upload_id *id
 	return f;
 }
 
-void live_learn(struct live_follower *f, uint64_t durable, uint64_t length)
+bool live_learn(struct live_follower *f, uint64_t durable, uint64_t length)
 {
 	struct live *l = f->of;
+	bool goes_on;
 
 	pthread_mutex_lock(&l->lock);
 	f->length = length;
-	if (durable > l->durable && l->outcome == GOES_ON) {
+	goes_on = l->outcome == GOES_ON;
+	if (durable > l->durable && goes_on) {
 		l->durable = durable;
 		wake_all(l);
 	}
 	pthread_mutex_unlock(&l->lock);
+	return goes_on;
 }
 
 /* ---- the same, under the upload's lock ---- */

@@ -69,8 +69,8 @@ struct live_follower *live_join(struct live_table *t, const struct upload_id *id
 
 /* What that look has shown to be durable; and the length, if the answer is to tell it, else
  * UINT64_MAX. What has that length may yet turn out to be something else than announced: so its
- * last byte is not shown before it is finished. */
-void live_learn(struct live_follower *f, uint64_t durable, uint64_t length);
+ * last byte is not shown before it is finished. False: it has ended meanwhile. */
+bool live_learn(struct live_follower *f, uint64_t durable, uint64_t length);
 
 enum live_next {
 	LIVE_HERE,   /* out has bytes, with a reference */

@@ -85,7 +85,7 @@ static struct source *find_or_make(struct running_table *t, const struct upload_
 	return s;
 }
 
-/* An end is only ever moved to later. */
+/* An end is only ever moved to later, but by the one that finishes. */
 static void move_end(struct source *s, int64_t expires_s)
 {
 	if (expires_s > s->expires_s)
@@ -152,6 +152,17 @@ void running_cut(struct running_table *t, const struct upload_id *id)
 	s = find(t, id);
 	if (s != NULL)
 		cut(s);
+	pthread_mutex_unlock(&t->lock);
+}
+
+void running_finished(struct running_table *t, const struct upload_id *id, int64_t expires_s)
+{
+	struct source *s;
+
+	pthread_mutex_lock(&t->lock);
+	s = find(t, id);
+	if (s != NULL)
+		s->expires_s = expires_s;
 	pthread_mutex_unlock(&t->lock);
 }
 

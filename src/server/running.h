@@ -29,6 +29,9 @@ void running_leave(struct running_answer *a); /* NULL is fine */
  * memory is forgotten. */
 void running_cut(struct running_table *t, const struct upload_id *id);
 
+/* It is finished, and so its time may be over sooner than was known. */
+void running_finished(struct running_table *t, const struct upload_id *id, int64_t expires_s);
+
 /* Cuts what is being sent of uploads whose time is over at now_s, unless the store tells of another
  * end. Waits for a disk. */
 void running_expire(struct server *s, int64_t now_s);

@@ -8,6 +8,7 @@
 #include "server/live.h"
 #include "server/metrics.h"
 #include "server/pages.h"
+#include "server/running.h"
 #include "server/server.h"
 
 static enum err_code room_on_disk(struct session *s, struct err *e)
@@ -152,8 +153,10 @@ static enum err_code commit_whole(struct session *s, struct piece *tail, struct 
 	if (rc != ERR_OK)
 		return rc;
 	offer_tail(s, tail);
-	if (s->live != NULL)
+	if (s->live != NULL) {
 		live_finish(s->server->live, &s->plan.rec->id, length);
+		running_finished(s->server->running, &s->plan.rec->id, c.expires_s);
+	}
 	meter_stored(&s->meter, length);
 	census_leave(s->server->census, &s->plan.rec->id);
 	finals_finished(s->server->finals, &s->plan.rec->id);

@@ -1091,6 +1091,31 @@ static void what_goes_on_arriving_does_not_expire(void **state)
 	assert_end(f, FOLLOW_WHOLE);
 }
 
+static int start_unswept(void **state)
+{
+	return start_with(
+		state, &(struct test_server_options){ .config = "upload { min_free = 0 }\n"
+								"expiry { interval = 0 }\n" });
+}
+
+/* While it arrives there is more time than once it is finished. */
+static void what_is_finished_is_cut_in_its_own_time(void **state)
+{
+	struct test_server *s = *state;
+	const uint8_t *p = fresh(40 * MB);
+	struct tus_upload u;
+	struct follow *f;
+
+	assert_int_equal(tus_create(s, 40 * MB, "Upload-Metadata: ttl MQ==\r\n", &u), 201);
+	f = follow_it(&u);
+	assert_int_equal(tus_patch(&u, 0, p, 40 * MB), 204);
+	assert_gets(f, p, MB);
+	client_nap(3500);
+	assert_int_equal(http_status(s->port, "GET", "/v1/media/", u.token), 404);
+	assert_true(follow_take(f, bytes, 39 * MB, SOON) < 39 * MB);
+	assert_end(f, FOLLOW_CUT);
+}
+
 static int start_with_little_patience(void **state)
 {
 	return start_with(state,
@@ -1377,6 +1402,9 @@ int main(void)
 		cmocka_unit_test(what_expires_is_cut_though_nobody_sweeps),
 		cmocka_unit_test(what_goes_on_arriving_does_not_expire),
 	};
+	const struct CMUnitTest finished[] = {
+		cmocka_unit_test(what_is_finished_is_cut_in_its_own_time),
+	};
 	const struct CMUnitTest patience[] = {
 		cmocka_unit_test(a_silence_is_no_reason_to_leave),
 	};
@@ -1395,6 +1423,7 @@ int main(void)
 
 	failed += GROUP(impatient, start_impatient, stop);
 	failed += GROUP(expiring, start_expiring, stop);
+	failed += GROUP(finished, start_unswept, stop);
 	failed += GROUP(patience, start_with_little_patience, stop);
 	failed += GROUP(stopping, start_graceful, stop);
 	failed += GROUP(unreadable, start_unreadable, stop);
