@@ -229,6 +229,19 @@ static struct reply *reply_live(int status)
 	return r;
 }
 
+/* Its Content-Length is that of the answer which it stands for, or none (RFC 9110 section 8.6). */
+static enum http_next send_not_modified(struct fetch *f)
+{
+	const uint64_t length = f->media->upload->length;
+	struct reply *r = reply_live(304);
+
+	if (r == NULL)
+		return HTTP_CUT;
+	r->kind = REPLY_STREAM;
+	r->size = length == UPLOAD_LENGTH_UNKNOWN ? REPLY_SIZE_UNKNOWN : length;
+	return request_reply(f->req, r);
+}
+
 /* The reader of f->body, which is `size` bytes of an answer. */
 static enum http_next send_size(struct fetch *f, uint64_t size)
 {
@@ -343,7 +356,7 @@ enum http_next fetch_live_decide(struct fetch *f)
 	if (status == 412)
 		return request_reply(f->req, problem_reply(412, NULL, NULL));
 	if (status == 304)
-		return request_reply(f->req, reply_live(304));
+		return send_not_modified(f);
 	v = request_method(f->req) == HTTP_GET ? request_header(f->req, "Range", &n, NULL) : NULL;
 	if (v == NULL || !fetch_if_range_holds(f, NULL))
 		return send_whole(f);

@@ -404,6 +404,20 @@ static void there_is_no_tag_that_a_condition_could_name(void **state)
 	}
 }
 
+/* Of a 304 it is that of the answer which it stands for. */
+static void not_modified_tells_no_other_length(void **state)
+{
+	struct test_server *s = *state;
+	const struct tus_upload u = begin(s, 10), v = begin(s, TUS_DEFERRED);
+	struct follow *f = follow_status(s, u.token, "If-None-Match: *\r\n", 304);
+
+	assert_int_equal(f->length, 10);
+	follow_close(f);
+	f = follow_status(s, v.token, "If-None-Match: *\r\n", 304);
+	assert_true(f->length == FOLLOW_UNKNOWN);
+	follow_close(f);
+}
+
 static void if_range_never_holds(void **state)
 {
 	struct test_server *s = *state;
@@ -1093,9 +1107,9 @@ static void what_goes_on_arriving_does_not_expire(void **state)
 
 static int start_unswept(void **state)
 {
-	return start_with(
-		state, &(struct test_server_options){ .config = "upload { min_free = 0 }\n"
-								"expiry { interval = 0 }\n" });
+	return start_with(state,
+			  &(struct test_server_options){ .config = "upload { min_free = 0 }\n"
+								   "expiry { interval = 0 }\n" });
 }
 
 /* While it arrives there is more time than once it is finished. */
@@ -1371,6 +1385,7 @@ int main(void)
 		cmocka_unit_test(who_is_slow_gets_the_rest_of_a_duplicate_too),
 		cmocka_unit_test(head_tells_what_is_known),
 		cmocka_unit_test(there_is_no_tag_that_a_condition_could_name),
+		cmocka_unit_test(not_modified_tells_no_other_length),
 		cmocka_unit_test(if_range_never_holds),
 		cmocka_unit_test(the_upload_resource_tells_how_far_it_is_as_before),
 		cmocka_unit_test(a_range_of_a_known_length_is_followed),

@@ -113,7 +113,7 @@ struct MHD_Response *native_alone(struct request *r, const struct own_field *own
 	if (m == NULL)
 		return NULL;
 	/* B6: else HEAD is answered with the end of a chunked body */
-	if (r->head_only && r->reply->size == REPLY_SIZE_UNKNOWN)
+	if ((r->head_only || r->reply->status == 304) && r->reply->size == REPLY_SIZE_UNKNOWN)
 		(void)MHD_set_response_options(m, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
 	for (size_t i = 0; i < own_count; i++)
 		(void)MHD_add_response_header(m, own[i].name, own[i].value);
