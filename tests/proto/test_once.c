@@ -262,7 +262,7 @@ static void *fetch_by_many(void *token)
 	return (void *)(uintptr_t)crowd_gets(SOME, token, 0, 200 * KB, 0);
 }
 
-/* There are four readers: one reads, and the others would be waiting with the crowd, for 7/4 of it. */
+/* There are four readers: one reads, and with the others waiting in the crowd it would take 7/4. */
 static void those_who_wait_hold_up_nobody_else(void **state)
 {
 	const struct one other = { .to = 200 * KB };
