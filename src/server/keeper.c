@@ -12,6 +12,7 @@
 #include "server/admin/admin.h"
 #include "server/finals.h"
 #include "server/live.h"
+#include "server/pages.h"
 #include "server/running.h"
 #include "server/server.h"
 #include "server/sweep.h"
@@ -87,6 +88,8 @@ static void *keeper_main(void *arg)
 		running_expire(s, now);
 		live_stall(s->live, clock_mono_ms(),
 			   (int64_t)server_settings(s)->fetch_live_timeout * 1000);
+		if (!pages_have_room(s))
+			live_trim(s->live);
 		if (now % RETRY_S == 0)
 			finals_retry(s->finals);
 		interval = server_settings(s)->expiry_interval;

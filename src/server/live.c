@@ -133,6 +133,12 @@ static void window_free(struct window *w)
 	free(w);
 }
 
+static void window_trim(struct window *w, size_t max)
+{
+	while (w->count > 1 && w->memory > max)
+		forget_oldest(w);
+}
+
 static void window_add(struct window *w, uint64_t offset, struct chunk *c, bool room)
 {
 	const size_t max = room ? WINDOW_BYTES : WINDOW_SHORT;
@@ -383,6 +389,22 @@ void live_stall(struct live_table *t, int64_t now_ms, int64_t timeout_ms)
 	HASH_ITER (hh, t->uploads, l, next) {
 		pthread_mutex_lock(&l->lock);
 		stall(l, now_ms - timeout_ms);
+		pthread_mutex_unlock(&l->lock);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+void live_trim(struct live_table *t)
+{
+	struct live *l, *next;
+
+	if (live_followers(t) == 0)
+		return;
+	pthread_mutex_lock(&t->lock);
+	HASH_ITER (hh, t->uploads, l, next) {
+		pthread_mutex_lock(&l->lock);
+		if (l->window != NULL)
+			window_trim(l->window, WINDOW_SHORT);
 		pthread_mutex_unlock(&l->lock);
 	}
 	pthread_mutex_unlock(&t->lock);

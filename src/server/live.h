@@ -54,6 +54,9 @@ void live_cut(struct live_table *t, const struct upload_id *id);
 /* Followers of whatever has gained nothing for so long, nor since they came, are cut. */
 void live_stall(struct live_table *t, int64_t now_ms, int64_t timeout_ms);
 
+/* Memory is short: no more than its last piece is kept at hand of any upload. */
+void live_trim(struct live_table *t);
+
 /* The server stops: what nobody writes any more is not waited for. */
 void live_drain(struct live_table *t);
 

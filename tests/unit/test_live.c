@@ -269,6 +269,21 @@ static void memory_that_is_short_leaves_the_last_piece(void **state)
 	assert_int_equal(here(x, 0, 8 * CHUNK_MAX), 100);
 }
 
+static void memory_that_becomes_short_takes_all_but_the_last_piece(void **state)
+{
+	struct fixture *x = *state;
+
+	feed(x, 0);
+	join(x, 0, 0);
+	for (uint64_t at = 0; at < 8 * CHUNK_MAX; at += CHUNK_MAX)
+		offer(x, at, CHUNK_MAX);
+	live_advance(x->feed, 8 * CHUNK_MAX, 1);
+	live_trim(x->table);
+	assert_int_equal(chunk_memory(), CHUNK_MAX);
+	assert_int_equal(next(x, 0, 0), LIVE_BEHIND);
+	assert_int_equal(here(x, 0, 8 * CHUNK_MAX - 100), 100);
+}
+
 static void a_gap_is_not_bridged(void **state)
 {
 	struct fixture *x = *state;
@@ -631,6 +646,7 @@ int main(void)
 		TEST(what_is_at_hand_is_bounded_in_bytes),
 		TEST(what_is_at_hand_is_bounded_in_pieces),
 		TEST(memory_that_is_short_leaves_the_last_piece),
+		TEST(memory_that_becomes_short_takes_all_but_the_last_piece),
 		TEST(a_gap_is_not_bridged),
 		TEST(what_never_became_durable_is_forgotten),
 		TEST(nothing_is_kept_for_nobody),
