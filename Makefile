@@ -55,7 +55,8 @@ STORAGE := storage/chunk.c storage/acks.c storage/store.c storage/scrub.c storag
            storage/rocksdb/alive.c storage/rocksdb/due.c storage/rocksdb/extents.c storage/rocksdb/uploads.c storage/rocksdb/row.c \
            storage/rocksdb/writer.c storage/rocksdb/concat.c storage/rocksdb/read.c storage/rocksdb/now.c \
            storage/rocksdb/drop.c storage/rocksdb/ballast.c storage/rocksdb/acknowledge.c storage/rocksdb/collector.c \
-           storage/rocksdb/snapshot.c storage/rocksdb/pack.c storage/rocksdb/packed.c storage/rocksdb/mover.c
+           storage/rocksdb/snapshot.c storage/rocksdb/pack.c storage/rocksdb/pack_list.c storage/rocksdb/pack_append.c \
+           storage/rocksdb/pack_read.c storage/rocksdb/pack_collect.c storage/rocksdb/packed.c storage/rocksdb/mover.c
 FAULTY  := storage/faulty/faulty.c
 SERVER  := src/server/settings/settings.c src/server/settings/settings_table.c src/server/settings/settings_value.c src/server/settings/settings_load.c src/server/settings/hosts.c \
            src/server/settings/settings_print.c src/server/keys.c src/server/keys_file.c src/server/tokens.c src/server/watch/metrics.c src/server/watch/metrics_print.c src/server/watch/process.c src/server/watch/logs.c src/server/watch/access.c src/server/workers.c \

@@ -1,6 +1,6 @@
 /* pack - files that bytes are appended to and read from by place: NUMBER.pack in the store's
  * folder. Nothing is ever changed in one, and none grows again once it is sealed. What lies where,
- * and whether anybody needs it, is said by pointers that others keep (packs.c).
+ * and whether anybody needs it, is said by pointers that others keep (packed.c).
  *
  * Any thread, several at once; a hold belongs to one thread at a time. */
 #ifndef RESTANTE_STORAGE_ROCKSDB_PACK_H
