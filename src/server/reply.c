@@ -1,6 +1,7 @@
 #include "server/reply.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,11 @@ struct reply *reply_ref(struct reply *r)
 	return r;
 }
 
+static bool is_in_room(const struct reply *r, const char *value)
+{
+	return value >= r->room && value < r->room + sizeof(r->room);
+}
+
 void reply_unref(struct reply *r)
 {
 	if (r == NULL || atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) != 1)
@@ -31,7 +37,8 @@ void reply_unref(struct reply *r)
 	if (atomic_load(&r->native) != NULL)
 		reply_native_free(atomic_load(&r->native));
 	for (size_t i = 0; i < r->header_count; i++)
-		free(r->headers[i].value);
+		if (!is_in_room(r, r->headers[i].value))
+			free(r->headers[i].value);
 	for (size_t i = 0; i < r->chunk_count; i++)
 		chunk_unref(r->chunks[i]);
 	free(r->chunks);
@@ -40,11 +47,23 @@ void reply_unref(struct reply *r)
 	free(r);
 }
 
+static char *copy_value(struct reply *r, const char *value)
+{
+	const size_t n = strlen(value) + 1;
+	char *copy = r->room + r->room_used;
+
+	if (n > sizeof(r->room) - r->room_used)
+		return strdup(value);
+	memcpy(copy, value, n);
+	r->room_used += n;
+	return copy;
+}
+
 void reply_header(struct reply *r, const char *name, const char *value)
 {
 	char *copy;
 
-	if (r->header_count == REPLY_HEADERS_MAX || (copy = strdup(value)) == NULL)
+	if (r->header_count == REPLY_HEADERS_MAX || (copy = copy_value(r, value)) == NULL)
 		return;
 	r->headers[r->header_count].name = name;
 	r->headers[r->header_count++].value = copy;

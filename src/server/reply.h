@@ -47,8 +47,10 @@ struct reply {
 	size_t header_count;
 	struct {
 		const char *name; /* static */
-		char *value;      /* owned */
+		char *value;      /* in room, or owned */
 	} headers[REPLY_HEADERS_MAX];
+	size_t room_used;
+	char room[512]; /* for the fields of nearly every answer, so that they cost no allocation */
 
 	enum reply_body kind;
 	uint64_t size; /* bytes of the body (of HEAD: what GET would send), or REPLY_SIZE_UNKNOWN */
